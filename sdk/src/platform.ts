@@ -73,8 +73,8 @@ export interface StreamHandlers {
 export interface Stream {
   /** Free for the owner. */
   target: unknown;
-  /** Copies at most `into.length` waiting bytes to the start of `into`; returns how many. */
-  read(into: Uint8Array): number;
+  /** Copies at most `size` waiting bytes to the start of `into`; returns how many. */
+  read(into: Uint8Array, size: number): number;
   /**
    * Takes bytes[start, end), copying them before it returns, and returns the room left.
    * Writing more than the room is a bug of the caller and throws.
@@ -106,8 +106,8 @@ export interface HttpRequest {
   target: unknown;
   /** A response header by its lower-case name; valid from `onHeaders` on. */
   header(name: string): string | undefined;
-  /** Copies at most `into.length` bytes of the body; unread bytes slow the sender down. */
-  read(into: Uint8Array): number;
+  /** Copies at most `size` bytes of the body; unread bytes slow the sender down. */
+  read(into: Uint8Array, size: number): number;
   /** Abandons the exchange; no handler runs any more. */
   close(): void;
 }
@@ -197,14 +197,16 @@ export interface Crypto {
 }
 
 /**
- * Working memory. `transmit` and `scratch` belong to the platform and are shared by all devices
+ * Working memory. `transmit`, `receive` and `scratch` belong to the platform and are shared by all devices
  * of a thread: their content is valid within one call and never held across turns. Read the
  * property anew for each use: a platform may swap a buffer that the kernel still holds.
  */
 export interface Memory {
   /** Where packets are encoded. At least as large as the largest packet the device sends. */
   readonly transmit: Uint8Array;
-  /** Where bytes are read to and payloads are built. */
+  /** Where streams are read to; handlers of the packets in it must not read on. */
+  readonly receive: Uint8Array;
+  /** Where payloads are built. At least as large as `transmit`. */
   readonly scratch: Uint8Array;
   /** A zeroed view owned by the caller until `release`. Throws when there is no room. */
   allocate(size: number): Uint8Array;

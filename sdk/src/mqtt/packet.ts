@@ -2,6 +2,7 @@
 
 export type ProtocolVersion = 4 | 5;
 export type Qos = 0 | 1 | 2;
+export type RetainHandling = 0 | 1 | 2;
 
 export const CONNECT = 1;
 export const CONNACK = 2;
@@ -24,6 +25,9 @@ export const REMAINING_LENGTH_MAX = 268435455;
 
 /** The fixed header is a type byte and one to four length bytes. */
 export const FIXED_HEADER_SIZE_MAX = 5;
+
+/** Longest string or binary field in bytes: its length prefix has two. */
+export const FIELD_SIZE_MAX = 65535;
 
 /**
  * One incoming packet. Reused for every packet of a thread: byte fields are ranges
@@ -68,6 +72,9 @@ export class Packet {
   usernameEnd = -1;
   passwordStart = -1;
   passwordEnd = -1;
+  /** All properties of the will, to walk for its user properties. */
+  willPropertiesStart = -1;
+  willPropertiesEnd = -1;
 
   /** All properties of the packet (not those of a will), to walk for user properties. */
   propertiesStart = -1;
@@ -91,6 +98,7 @@ export class Packet {
   serverKeepAliveS = -1;
   /** Seconds; -1 = never expires. */
   messageExpiryS = -1;
+  /** PUBLISH; on CONNECT this, content type, response topic and correlation are the will's. */
   payloadIsUtf8 = false;
   requestResponseInformation = false;
   requestProblemInformation = true;
@@ -138,6 +146,35 @@ export interface ConnectFields {
   readonly receiveMaximum: number;
   /** Largest packet that we take, in bytes; 0 = no limit. */
   readonly maximumPacketSize: number;
+  /** Topic aliases that we take, 0-65535; absent = none. */
+  readonly topicAliasMaximum?: number;
+  /** Names and values in turn. */
+  readonly userProperties?: readonly string[];
+}
+
+/** What a PUBLISH says. v5-only members are left out on 3.1.1. */
+export interface PublishFields {
+  /** Empty only where a topic alias stands for it. */
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly qos: Qos;
+  readonly retain: boolean;
+  /** Left out at QoS 0 (MQTT-3.3.1-2). */
+  readonly dup: boolean;
+  /** 1-65535; not used at QoS 0. */
+  readonly packetId: number;
+  /** 1-65535; 0 or absent = none. */
+  readonly topicAlias?: number;
+  /** Seconds; negative or absent = never expires. */
+  readonly messageExpiryS?: number;
+  readonly payloadIsUtf8?: boolean;
+  readonly contentType?: string;
+  readonly responseTopic?: string;
+  readonly correlation?: Uint8Array;
+  /** Names and values in turn. */
+  readonly userProperties?: readonly string[];
+  /** Only a server sends it (MQTT-3.3.4-6); 0 or absent = none. */
+  readonly subscriptionId?: number;
 }
 
 /** What a CONNACK of v5 announces; all optional, absent = the default of MQTT 5 §3.2.2.3. */
@@ -158,4 +195,10 @@ export interface ServerLimits {
 export interface Subscription {
   readonly filter: string;
   readonly qos: Qos;
+  /** v5: do not send back what this client publishes. */
+  readonly noLocal?: boolean;
+  /** v5: keep the RETAIN flag of the publisher. */
+  readonly retainAsPublished?: boolean;
+  /** v5: retained messages 0 = at subscribe, 1 = only if the subscription is new, 2 = never. */
+  readonly retainHandling?: RetainHandling;
 }

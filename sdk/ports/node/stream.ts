@@ -1,0 +1,297 @@
+// TCP and TLS streams over node:net and node:tls, lean enough for a hundred thousand at once:
+// one read buffer for all sockets, shared listener functions, and one write per socket and turn.
+
+import {
+  type IpcSocketConnectOpts,
+  isIP,
+  connect as netConnect,
+  type Socket,
+  type TcpNetConnectOpts,
+} from 'node:net';
+import { connect as tlsConnect } from 'node:tls';
+import type { ConnectOptions, Stream, StreamHandlers } from '../../src/platform.ts';
+
+/** Bytes the kernel may lag behind before a stream asks its owner to wait. */
+const WRITE_LAG_MAX = 16384;
+const READ_BUFFER_SIZE = 65536;
+const BATCH_SIZE = 65536;
+
+const OWNER = Symbol('stream');
+type OwnedSocket = Socket & { [OWNER]: NodeStream };
+
+/** The buffers that all streams of a thread share. */
+export class StreamBuffers {
+  /** Largest write that always finds room once `onWritable` was called. */
+  readonly packetSizeMax: number;
+  readonly read = Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
+  private batch = Buffer.allocUnsafeSlow(BATCH_SIZE);
+  private used = 0;
+  /** Segments of the batch in order: the owner of each, and where it ends. */
+  private readonly owners: NodeStream[] = [];
+  private readonly ends: number[] = [];
+  private readonly starved: NodeStream[] = [];
+  private readonly flushSoon = () => this.flush();
+
+  constructor(packetSizeMax: number) {
+    this.packetSizeMax = packetSizeMax;
+  }
+
+  /** Queues a copy of bytes[start, end) for `owner`; it goes out at the end of this turn. */
+  add(owner: NodeStream, bytes: Uint8Array, start: number, end: number): void {
+    const size = end - start;
+    if (this.used + size > BATCH_SIZE) this.flush();
+    if (this.used === 0) process.nextTick(this.flushSoon);
+    const { batch, used } = this;
+    // A loop beats a view plus set() for packets of this size.
+    for (let index = 0; index < size; index += 1) {
+      batch[used + index] = bytes[start + index] as number;
+    }
+    this.used = used + size;
+    const last = this.owners.length - 1;
+    if (this.owners[last] === owner) {
+      this.ends[last] = this.used;
+    } else {
+      this.owners.push(owner);
+      this.ends.push(this.used);
+    }
+  }
+
+  /** Writes every segment to its socket now. */
+  flush(): void {
+    if (this.used === 0) return;
+    const { owners, ends, batch } = this;
+    let start = 0;
+    let held = false;
+    for (let index = 0; index < owners.length; index += 1) {
+      const owner = owners[index] as NodeStream;
+      const end = ends[index] as number;
+      held = owner.send(batch.subarray(start, end)) || held;
+      if (owner.starving) this.starved.push(owner);
+      start = end;
+    }
+    owners.length = 0;
+    ends.length = 0;
+    this.used = 0;
+    // The kernel still reads from this memory: leave it to it.
+    if (held) this.batch = Buffer.allocUnsafeSlow(BATCH_SIZE);
+    while (this.starved.length > 0) (this.starved.pop() as NodeStream).feed();
+  }
+}
+
+class NodeStream implements Stream {
+  target: unknown;
+  /** True when the owner was told of less room than its largest packet. */
+  starving = false;
+  private readonly socket: Socket;
+  private readonly buffers: StreamBuffers;
+  private handlers: StreamHandlers | undefined;
+  private source: Uint8Array = EMPTY;
+  private sourceAt = 0;
+  private sourceEnd = 0;
+  /** Bytes that wait in the batch. */
+  private batched = 0;
+  private failure: string | undefined;
+
+  constructor(
+    options: ConnectOptions,
+    handlers: StreamHandlers,
+    target: unknown,
+    buffers: StreamBuffers,
+  ) {
+    this.target = target;
+    this.handlers = handlers;
+    this.buffers = buffers;
+    const socket = options.tls === undefined ? this.openTcp(options) : this.openTls(options);
+    this.socket = socket;
+    (socket as OwnedSocket)[OWNER] = this;
+    socket.on('error', onError);
+    socket.on('close', onClose);
+    socket.on('drain', onDrain);
+  }
+
+  read(into: Uint8Array, size: number): number {
+    const count = Math.min(size, this.sourceEnd - this.sourceAt);
+    const { source, sourceAt } = this;
+    if (count <= 64) {
+      for (let index = 0; index < count; index += 1)
+        into[index] = source[sourceAt + index] as number;
+    } else {
+      into.set(source.subarray(sourceAt, sourceAt + count));
+    }
+    this.sourceAt = sourceAt + count;
+    if (this.sourceAt === this.sourceEnd && source !== this.buffers.read && source !== EMPTY) {
+      this.source = EMPTY;
+      this.socket.resume();
+    }
+    return count;
+  }
+
+  write(bytes: Uint8Array, start: number, end: number): number {
+    if (end - start > this.room()) throw new Error('stream: write past the room');
+    this.batched += end - start;
+    this.buffers.add(this, bytes, start, end);
+    const room = this.room();
+    this.starving = room < this.buffers.packetSizeMax;
+    return room;
+  }
+
+  close(): void {
+    this.handlers = undefined;
+    if (this.batched > 0) this.buffers.flush();
+    this.socket.destroySoon();
+  }
+
+  /** Cuts the connection as a lost link does: what waits is gone, the owner sees an error. */
+  cut(reason: string): void {
+    this.failure = reason;
+    this.socket.destroy();
+  }
+
+  // For the shared listeners and the batch.
+
+  opened(): void {
+    this.handlers?.onWritable.call(this, this.room());
+  }
+
+  /** Bytes arrived; true when all were read, false when reading must pause. */
+  received(source: Uint8Array, count: number): boolean {
+    if (this.handlers === undefined) return true;
+    const rest = this.sourceEnd - this.sourceAt;
+    if (rest > 0)
+      this.source = Buffer.concat([
+        this.source.subarray(this.sourceAt, this.sourceEnd),
+        source.subarray(0, count),
+      ]);
+    else this.source = source;
+    this.sourceAt = 0;
+    this.sourceEnd = rest + count;
+    this.handlers.onReadable.call(this, this.sourceEnd);
+    if (this.sourceAt === this.sourceEnd || this.handlers === undefined) return true;
+    // The shared buffer is overwritten by the next socket: keep what is left.
+    if (rest === 0) {
+      this.source = Uint8Array.prototype.slice.call(this.source, this.sourceAt, this.sourceEnd);
+      this.sourceEnd -= this.sourceAt;
+      this.sourceAt = 0;
+    }
+    return false;
+  }
+
+  /** Hands a segment of the batch to the socket; true when the kernel did not take it all. */
+  send(segment: Uint8Array): boolean {
+    this.batched -= segment.length;
+    if (this.socket.destroyed) return false;
+    this.socket.write(segment);
+    return this.socket.writableLength > 0;
+  }
+
+  /** Tells the owner about room that came back. */
+  feed(): void {
+    if (!this.starving || this.socket.writableLength >= WRITE_LAG_MAX) return;
+    this.starving = false;
+    this.handlers?.onWritable.call(this, this.room());
+  }
+
+  failed(error: NodeJS.ErrnoException): void {
+    this.failure ??= describe(error);
+  }
+
+  closed(): void {
+    const handlers = this.handlers;
+    this.handlers = undefined;
+    handlers?.onError.call(this, this.failure);
+  }
+
+  private room(): number {
+    const lag = this.socket.writableLength + this.batched;
+    return Math.max(0, WRITE_LAG_MAX + this.buffers.packetSizeMax - lag);
+  }
+
+  private openTcp(options: ConnectOptions): Socket {
+    const { read } = this.buffers;
+    const connectOptions: TcpNetConnectOpts & Partial<IpcSocketConnectOpts> = {
+      host: options.host,
+      port: options.port,
+      noDelay: true,
+      autoSelectFamily: isIP(options.host) === 0,
+      // Room is reported against this mark; Node says 'drain' once it was reached.
+      writableHighWaterMark: WRITE_LAG_MAX,
+      onread: { buffer: read, callback: (count: number) => this.received(read, count) },
+    } as TcpNetConnectOpts;
+    const socket = netConnect(connectOptions);
+    socket.once('connect', onConnect);
+    return socket;
+  }
+
+  private openTls(options: ConnectOptions): Socket {
+    const tls = options.tls ?? {};
+    const servername = tls.serverName ?? (isIP(options.host) === 0 ? options.host : undefined);
+    const socket = tlsConnect({
+      host: options.host,
+      port: options.port,
+      ca: tls.ca,
+      cert: tls.certificate,
+      key: tls.key,
+      servername,
+      rejectUnauthorized: tls.verify !== false,
+    });
+    socket.setNoDelay(true);
+    socket.once('secureConnect', onConnect);
+    socket.on('data', onData);
+    return socket;
+  }
+}
+
+const EMPTY = new Uint8Array(0);
+
+function onConnect(this: Socket): void {
+  (this as OwnedSocket)[OWNER].opened();
+}
+
+function onData(this: Socket, chunk: Buffer): void {
+  if (!(this as OwnedSocket)[OWNER].received(chunk, chunk.length)) this.pause();
+}
+
+function onDrain(this: Socket): void {
+  (this as OwnedSocket)[OWNER].feed();
+}
+
+function onError(this: Socket, error: NodeJS.ErrnoException): void {
+  (this as OwnedSocket)[OWNER].failed(error);
+}
+
+function onClose(this: Socket): void {
+  (this as OwnedSocket)[OWNER].closed();
+}
+
+const REASONS: Record<string, string> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset',
+  ENOTFOUND: 'host not found',
+  EAI_AGAIN: 'host not found (the name server did not answer)',
+  ETIMEDOUT: 'connection timed out',
+  EHOSTUNREACH: 'host unreachable',
+  ENETUNREACH: 'network unreachable',
+  EPIPE: 'connection reset',
+  EMFILE: 'out of file descriptors (raise the limit: ulimit -n)',
+  EADDRNOTAVAIL: 'out of local ports for this broker address',
+};
+
+/** What a socket error means, in words; the system's own for a rare one. */
+function describe(error: NodeJS.ErrnoException): string {
+  // Happy eyeballs tries several addresses and reports all their errors in one.
+  const first =
+    error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error;
+  return REASONS[first.code ?? ''] ?? first.message;
+}
+
+/** Opens a stream on this thread's buffers; see `Platform.connect`. */
+export function connectStream(
+  options: ConnectOptions,
+  handlers: StreamHandlers,
+  target: unknown,
+  buffers: StreamBuffers,
+): NodeStream {
+  return new NodeStream(options, handlers, target, buffers);
+}
+
+export type { NodeStream };

@@ -1,0 +1,256 @@
+// Store and forward in RAM: payloads wait here, by priority, until the server has taken them.
+//
+// Records lie one after another in the device's bytes. A released record stays as a hole until
+// it is the last one or room is needed; then the rest moves down. An empty outbox starts at
+// offset 0 again, so a device that is online touches the same few bytes over and over.
+
+import { assert } from '../assert.ts';
+
+/** Bytes before each payload: size u16, kind u8, flags u8, id u32, sequence u32, timeMs u32. */
+export const RECORD_HEADER_SIZE = 16;
+/** Largest payload of a record. */
+export const PAYLOAD_SIZE_MAX = 65535;
+
+export const PRIORITY_LOW = 0;
+export const PRIORITY_NORMAL = 1;
+/** Alarms: the newest goes out before everything else. */
+export const PRIORITY_HIGH = 2;
+export type Priority = 0 | 1 | 2;
+
+/** What happens to an append when the outbox is full. */
+export type FullPolicy = 'drop-oldest' | 'drop-newest' | 'drop-lowest-priority';
+
+const PRIORITY_MASK = 3;
+const INFLIGHT = 4;
+const RELEASED = 8;
+const NONE = -1;
+
+/** Told about every record that is dropped for want of room, before its bytes go. */
+export interface OutboxOwner {
+  onRecordDropped(kind: number, sequence: number): void;
+}
+
+export class Outbox {
+  /** Records that wait or are in flight. */
+  count = 0;
+  /** Records dropped by the full policy since the start. */
+  droppedCount = 0;
+  /** Where the payload ranges of positions lie. */
+  readonly bytes: Uint8Array;
+  private used = 0;
+  private idNext = 1;
+  private readonly size: number;
+  private readonly policy: FullPolicy;
+  private readonly owner: OutboxOwner;
+
+  /** Lives in bytes[0, size), which belongs to the device. */
+  constructor(bytes: Uint8Array, size: number, policy: FullPolicy, owner: OutboxOwner) {
+    assert(size <= bytes.length, 'outbox past its bytes');
+    this.bytes = bytes;
+    this.size = size;
+    this.policy = policy;
+    this.owner = owner;
+  }
+
+  /**
+   * Copies payload[0, payloadSize) in as a new record. `timeMs` is the monotonic time that it is
+   * about, in whole ms modulo 2^32.
+   *
+   * Returns 'volatile': a RAM record does not survive a reset. Returns 'dropped' when the full
+   * policy gave up the new record; records given up for it are reported to the owner.
+   */
+  append(
+    kind: number,
+    priority: Priority,
+    sequence: number,
+    timeMs: number,
+    payload: Uint8Array,
+    payloadSize: number,
+  ): 'volatile' | 'dropped' {
+    const need = RECORD_HEADER_SIZE + payloadSize;
+    if (payloadSize > PAYLOAD_SIZE_MAX || !this.makeRoom(need, priority)) {
+      this.droppedCount += 1;
+      this.owner.onRecordDropped(kind, sequence);
+      return 'dropped';
+    }
+    const at = this.used;
+    const bytes = this.bytes;
+    bytes[at] = payloadSize >> 8;
+    bytes[at + 1] = payloadSize & 255;
+    bytes[at + 2] = kind;
+    bytes[at + 3] = priority;
+    this.writeUint32(at + 4, this.idNext);
+    this.writeUint32(at + 8, sequence);
+    this.writeUint32(at + 12, timeMs);
+    const payloadAt = at + RECORD_HEADER_SIZE;
+    for (let index = 0; index < payloadSize; index += 1) {
+      bytes[payloadAt + index] = payload[index] as number;
+    }
+    this.used += need;
+    this.count += 1;
+    // 0 is no record's id: the owner uses it for messages that are not buffered.
+    this.idNext = this.idNext === 0xffffffff ? 1 : this.idNext + 1;
+    return 'volatile';
+  }
+
+  /**
+   * Position of the record to send next, or -1: the newest waiting alarm, else the oldest
+   * waiting record. Positions are valid until the next append, release or drop.
+   */
+  next(): number {
+    let oldest = NONE;
+    let newestAlarm = NONE;
+    for (let at = 0; at < this.used; at = this.after(at)) {
+      const flags = this.bytes[at + 3] as number;
+      if ((flags & (INFLIGHT | RELEASED)) !== 0) continue;
+      if ((flags & PRIORITY_MASK) === PRIORITY_HIGH) newestAlarm = at;
+      else if (oldest === NONE) oldest = at;
+    }
+    return newestAlarm === NONE ? oldest : newestAlarm;
+  }
+
+  /** Position of the record with this id, or -1 when it is gone. */
+  find(id: number): number {
+    for (let at = 0; at < this.used; at = this.after(at)) {
+      if (this.idAt(at) === id && ((this.bytes[at + 3] as number) & RELEASED) === 0) return at;
+    }
+    return NONE;
+  }
+
+  kindAt(at: number): number {
+    return this.bytes[at + 2] as number;
+  }
+
+  idAt(at: number): number {
+    return this.readUint32(at + 4);
+  }
+
+  sequenceAt(at: number): number {
+    return this.readUint32(at + 8);
+  }
+
+  timeMsAt(at: number): number {
+    return this.readUint32(at + 12);
+  }
+
+  payloadStart(at: number): number {
+    return at + RECORD_HEADER_SIZE;
+  }
+
+  payloadEnd(at: number): number {
+    return this.after(at);
+  }
+
+  /** In flight: `next` passes over it, and no policy drops it. */
+  setInflight(at: number): void {
+    this.bytes[at + 3] = (this.bytes[at + 3] as number) | INFLIGHT;
+  }
+
+  /** Waiting again: the server refused it for now, or lost the session. */
+  setWaiting(at: number): void {
+    this.bytes[at + 3] = (this.bytes[at + 3] as number) & ~INFLIGHT;
+  }
+
+  /** Everything waits again: the server has no session of ours. */
+  setAllWaiting(): void {
+    for (let at = 0; at < this.used; at = this.after(at)) this.setWaiting(at);
+  }
+
+  /** Lets a record go; its room is used again. */
+  release(at: number): void {
+    this.bytes[at + 3] = (this.bytes[at + 3] as number) | RELEASED;
+    this.count -= 1;
+    if (this.count === 0) this.used = 0;
+    else if (this.after(at) === this.used) this.used = at;
+  }
+
+  /** Calls the owner for every record that is still here, oldest first. */
+  forEach(visit: (kind: number, sequence: number) => void): void {
+    for (let at = 0; at < this.used; at = this.after(at)) {
+      if (((this.bytes[at + 3] as number) & RELEASED) === 0) {
+        visit(this.kindAt(at), this.sequenceAt(at));
+      }
+    }
+  }
+
+  /** Makes `need` bytes free at the end; false when the policy says that the new record goes. */
+  private makeRoom(need: number, priority: Priority): boolean {
+    if (need > this.size) return false;
+    if (this.used + need <= this.size) return true;
+    let live = this.compact();
+    while (live + need > this.size) {
+      const victim = this.victim(priority);
+      if (victim === NONE) return false;
+      this.droppedCount += 1;
+      this.owner.onRecordDropped(this.kindAt(victim), this.sequenceAt(victim));
+      this.release(victim);
+      live = this.compact();
+    }
+    return true;
+  }
+
+  /** The waiting record that the policy gives up for one of `priority`, or -1. */
+  private victim(priority: Priority): number {
+    if (this.policy === 'drop-newest') return NONE;
+    let found = NONE;
+    let lowest = this.policy === 'drop-oldest' ? PRIORITY_MASK : priority + 1;
+    for (let at = 0; at < this.used; at = this.after(at)) {
+      const flags = this.bytes[at + 3] as number;
+      if ((flags & (INFLIGHT | RELEASED)) !== 0) continue;
+      if (this.policy === 'drop-oldest') return at;
+      if ((flags & PRIORITY_MASK) < lowest) {
+        lowest = flags & PRIORITY_MASK;
+        found = at;
+      }
+    }
+    return found;
+  }
+
+  /** Closes the holes; returns the bytes in use. */
+  private compact(): number {
+    const bytes = this.bytes;
+    let to = 0;
+    let at = 0;
+    while (at < this.used) {
+      const end = this.after(at);
+      if (((bytes[at + 3] as number) & RELEASED) !== 0) {
+        at = end;
+      } else if (to === at) {
+        at = end;
+        to = end;
+      } else {
+        while (at < end) {
+          bytes[to] = bytes[at] as number;
+          to += 1;
+          at += 1;
+        }
+      }
+    }
+    this.used = to;
+    return to;
+  }
+
+  private after(at: number): number {
+    const bytes = this.bytes;
+    return at + RECORD_HEADER_SIZE + (((bytes[at] as number) << 8) | (bytes[at + 1] as number));
+  }
+
+  private writeUint32(at: number, value: number): void {
+    const bytes = this.bytes;
+    bytes[at] = (value >>> 24) & 255;
+    bytes[at + 1] = (value >>> 16) & 255;
+    bytes[at + 2] = (value >>> 8) & 255;
+    bytes[at + 3] = value & 255;
+  }
+
+  private readUint32(at: number): number {
+    const bytes = this.bytes;
+    return (
+      (((bytes[at] as number) << 24) |
+        ((bytes[at + 1] as number) << 16) |
+        ((bytes[at + 2] as number) << 8) |
+        (bytes[at + 3] as number)) >>>
+      0
+    );
+  }
+}

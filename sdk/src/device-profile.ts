@@ -1,0 +1,86 @@
+// What all devices of a kind have in common: broker, limits, sensors, command handlers.
+// One object per kind and thread, so that a device itself stays small.
+
+import type { FullPolicy } from './buffer/outbox.ts';
+import { type CommandHandler, RESULT_SIZE_MAX } from './commands/commands.ts';
+import type { Device } from './device.ts';
+import { type ClientOptions, ClientProfile } from './mqtt/client-profile.ts';
+import type { Qos } from './mqtt/packet.ts';
+import { offlineStatus } from './status.ts';
+
+/** Sensors of a device: their pack then has a head of one byte. */
+export const SENSOR_COUNT_MAX = 20;
+
+/** One measured quantity. Shared by all devices of a profile. */
+export interface Sensor {
+  /** SenML name: starts with a letter or digit, then also - : . / _ */
+  readonly name: string;
+  /** SenML unit (RFC 8428 §12.1), such as 'Cel', '%RH', 'V'. */
+  readonly unit?: string;
+  /** The present value; undefined = nothing to report this time. */
+  read(device: Device): number | boolean | string | undefined;
+}
+
+/** What a device tells the program around it. Shared by all devices of a profile. */
+export interface DeviceEvents {
+  onConnected?(device: Device): void;
+  /** `wasConnected` is false for an attempt that failed. */
+  onDisconnected?(device: Device, reason: string, wasConnected: boolean): void;
+  /** A telemetry message was put in the buffer. */
+  onProduced?(device: Device, sequence: number): void;
+  /**
+   * The server took a telemetry message, or it was written at QoS 0. `scheduledMs` is the
+   * monotonic time, modulo 2^32, of its samples; `buffered` says that it waited for a connection.
+   */
+  onAcknowledged?(device: Device, sequence: number, scheduledMs: number, buffered: boolean): void;
+  /** A telemetry message was given up: the buffer was full, or the server refused it for good. */
+  onDropped?(device: Device, sequence: number): void;
+}
+
+export interface DeviceOptions extends ClientOptions {
+  readonly sensors: readonly Sensor[];
+  /** Sampling interval of all sensors, ms. */
+  readonly intervalMs: number;
+  /** QoS of telemetry, default 1. */
+  readonly qos?: Qos;
+  /** Bytes of the store-and-forward buffer, default 4,096. */
+  readonly bufferSize?: number;
+  /** What happens when it is full, default 'drop-oldest'. */
+  readonly fullPolicy?: FullPolicy;
+  /** Commands by name, beside the built-in `ping`. */
+  readonly commands?: { readonly [name: string]: CommandHandler };
+  readonly events?: DeviceEvents;
+}
+
+export class DeviceProfile {
+  readonly client: ClientProfile;
+  readonly sensors: readonly Sensor[];
+  readonly intervalMs: number;
+  readonly qos: Qos;
+  readonly bufferSize: number;
+  readonly fullPolicy: FullPolicy;
+  readonly commands: { readonly [name: string]: CommandHandler };
+  readonly events: DeviceEvents;
+  /** The will's payload, the same for all. */
+  readonly offlineStatus: Uint8Array;
+
+  /** Throws a RangeError that names the option for values out of range. */
+  constructor(options: DeviceOptions) {
+    this.client = new ClientProfile(options);
+    this.sensors = options.sensors;
+    this.intervalMs = options.intervalMs;
+    this.qos = options.qos === undefined ? 1 : options.qos;
+    this.bufferSize = options.bufferSize === undefined ? 4096 : options.bufferSize;
+    this.fullPolicy = options.fullPolicy === undefined ? 'drop-oldest' : options.fullPolicy;
+    this.commands = options.commands === undefined ? {} : options.commands;
+    this.events = options.events === undefined ? {} : options.events;
+    this.offlineStatus = offlineStatus();
+    if (this.sensors.length > SENSOR_COUNT_MAX) {
+      throw new RangeError(`sensors: expected at most ${SENSOR_COUNT_MAX}`);
+    }
+    if (!(this.intervalMs >= 1)) throw new RangeError('intervalMs: expected at least 1');
+    if (!(this.bufferSize >= 2 * RESULT_SIZE_MAX)) {
+      throw new RangeError(`bufferSize: expected at least ${2 * RESULT_SIZE_MAX} bytes`);
+    }
+  }
+}

@@ -1,0 +1,435 @@
+// A device: sensors → SenML packs → buffer → MQTT, and commands the other way.
+// Composition only: what to do when is decided by the parts.
+
+import { Outbox, type OutboxOwner, PRIORITY_HIGH, PRIORITY_NORMAL } from './buffer/outbox.ts';
+import { beginPack, writeSample, writeUncertainty } from './codec/senml.ts';
+import { readUtf8 } from './codec/text.ts';
+import { executeCommand, writeResult } from './commands/commands.ts';
+import type { DeviceProfile, Sensor } from './device-profile.ts';
+import { writeDiagnostics } from './diagnostics.ts';
+import { Client, type ClientOwner } from './mqtt/client.ts';
+import {
+  PUBLISH_INFLIGHT,
+  PUBLISH_LATER,
+  PUBLISH_TOO_LARGE,
+  PUBLISH_WRITTEN,
+  type PublishResult,
+} from './mqtt/delivery.ts';
+import type { Packet, Qos, Subscription, Will } from './mqtt/packet.ts';
+import {
+  NOT_AUTHORIZED,
+  PAYLOAD_FORMAT_INVALID,
+  TOPIC_NAME_INVALID,
+  UNSPECIFIED_ERROR,
+} from './mqtt/reason-codes.ts';
+import { Session } from './mqtt/session.ts';
+import { type Platform, PowerLoss, type Timer, type TimerTarget } from './platform.ts';
+import { writeOnlineStatus } from './status.ts';
+
+/** What a record of the outbox is. */
+const TELEMETRY = 0;
+const RESULT = 1;
+
+/** Session reference of the birth message, which is made anew instead of buffered. */
+const BIRTH = 0;
+
+/** How often diagnostics go out, besides at every connect. */
+export const DIAGNOSTICS_INTERVAL_MS = 24 * 3600 * 1000;
+/** A clock less certain than this is told with each pack, in ms. */
+export const UNCERTAINTY_TOLD_MS = 1000;
+/** First and longest pause after the server refused a message for now, in ms. */
+const REFUSED_PAUSE_MS_MIN = 1000;
+const REFUSED_PAUSE_MS_MAX = 60000;
+/** Samples that a late turn still takes, each with its own time; older ones are missed. */
+const LATE_SAMPLES_MAX = 16;
+/** Seconds after which the server takes a silent device for gone (MQTT 5). */
+const WILL_DELAY_S = 5;
+
+export interface DeviceIdentity {
+  readonly platform: Platform;
+  /** 1-64 characters of A-Z a-z 0-9 - . _ : so that it fits every topic and SenML name. */
+  readonly id: string;
+  readonly profile: DeviceProfile;
+}
+
+/** Counters of everything bounded; each only grows. */
+export class DeviceCounters {
+  produced = 0;
+  dropped = 0;
+  refused = 0;
+  sensorFaults = 0;
+  missedSamples = 0;
+  commands = 0;
+  commandsRefused = 0;
+  connects = 0;
+}
+
+export class Device implements ClientOwner, OutboxOwner, TimerTarget {
+  readonly id: string;
+  readonly platform: Platform;
+  readonly profile: DeviceProfile;
+  readonly client: Client;
+  readonly outbox: Outbox;
+  readonly counters = new DeviceCounters();
+
+  private readonly timer: Timer;
+  /** Names the sequence: it begins at 0 again when RAM was lost, and then has another name. */
+  private readonly streamId: string;
+  private sequence = 0;
+  private sampling = false;
+  private sampleDueMs = Number.POSITIVE_INFINITY;
+  private diagnosticsDueMs = Number.POSITIVE_INFINITY;
+  /** No publish before this time: the server asked for less. */
+  private pausedUntilMs = 0;
+  private refusedInRow = 0;
+  private birthDue = false;
+  /** When the timer fires, so that it is not started again for a later deadline. */
+  private armedMs = Number.POSITIVE_INFINITY;
+
+  /** Throws a RangeError for an id that cannot stand in topics and SenML names. */
+  constructor(identity: DeviceIdentity) {
+    const { platform, id, profile } = identity;
+    if (!/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(id)) {
+      throw new RangeError(`device id '${id}': expected 1-64 of A-Z a-z 0-9 - . _ :`);
+    }
+    this.id = id;
+    this.platform = platform;
+    this.profile = profile;
+    const { bufferSize } = profile;
+    const { inflightMax, receiveMax } = profile.client;
+    const bytes = platform.memory.allocate(bufferSize + Session.size(inflightMax, receiveMax));
+    this.outbox = new Outbox(bytes, bufferSize, profile.fullPolicy, this);
+    const session = new Session(bytes, bufferSize, inflightMax, receiveMax);
+    this.client = new Client(platform, profile.client, session, this);
+    this.timer = platform.createTimer(this);
+    this.streamId = platform.random().toString(36);
+  }
+
+  /** Connects and begins to sample, the first time within one interval. */
+  start(): void {
+    this.startSampling();
+    this.client.start();
+    this.arm();
+  }
+
+  /** Samples on its own schedule from a random phase on, so that a fleet does not do so at once. */
+  startSampling(): void {
+    if (this.sampling) return;
+    this.sampling = true;
+    const phase = this.platform.random() / 4294967296;
+    const nowMs = this.platform.clock.monotonicMs();
+    this.sampleDueMs = Math.floor(nowMs + phase * this.profile.intervalMs);
+    this.arm();
+  }
+
+  /** Stops sampling; what is in the buffer still goes out. */
+  stopSampling(): void {
+    this.sampling = false;
+    this.sampleDueMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** Says offline, ends the connection and the timers. What is buffered stays. */
+  stop(): void {
+    this.stopSampling();
+    const status = this.profile.offlineStatus;
+    this.client.publish(BIRTH, 'status', status, 0, status.length, 0, true);
+    this.client.stop();
+    this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
+    this.timer.stop();
+    this.armedMs = Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * Leaves nothing behind at the broker, as when a device is taken out of service: clears its
+   * retained status, ends its session (MQTT 5) and stops.
+   */
+  retire(): void {
+    this.stopSampling();
+    this.client.publish(BIRTH, 'status', this.profile.offlineStatus, 0, 0, 0, true);
+    this.client.stop(0);
+    this.stop();
+  }
+
+  /** Messages that wait or are in flight. */
+  get pendingCount(): number {
+    return this.outbox.count;
+  }
+
+  onTimer(): void {
+    this.armedMs = Number.POSITIVE_INFINITY;
+    this.platform.feedWatchdog();
+    const nowMs = this.platform.clock.monotonicMs();
+    this.client.tick(nowMs);
+    if (this.sampleDueMs <= nowMs) this.sampleDue(nowMs);
+    this.drain();
+    this.arm();
+  }
+
+  // The client's events.
+
+  will(): Will | undefined {
+    return {
+      topic: this.profile.client.topics.format(this.id, 'status'),
+      payload: this.profile.offlineStatus,
+      qos: 1,
+      retain: true,
+      delayS: WILL_DELAY_S,
+    };
+  }
+
+  subscriptions(): readonly Subscription[] {
+    return [{ filter: this.profile.client.topics.format(this.id, 'commands'), qos: 1 }];
+  }
+
+  onConnected(resumed: boolean): void {
+    const nowMs = this.platform.clock.monotonicMs();
+    this.counters.connects += 1;
+    if (!resumed) this.outbox.setAllWaiting();
+    this.birthDue = true;
+    this.diagnosticsDueMs = nowMs;
+    const { onConnected } = this.profile.events;
+    if (onConnected !== undefined) onConnected(this);
+    this.arm();
+  }
+
+  onDisconnected(reason: string, wasConnected: boolean): void {
+    this.birthDue = false;
+    this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
+    const { onDisconnected } = this.profile.events;
+    if (onDisconnected !== undefined) onDisconnected(this, reason, wasConnected);
+    this.arm();
+  }
+
+  onReady(): void {
+    this.drain();
+    this.arm();
+  }
+
+  onMessage(packet: Packet, source: Uint8Array): void {
+    const topics = this.profile.client.topics;
+    if (!topics.matches(source, packet.topicStart, packet.topicEnd, this.id, 'commands')) return;
+    const outcome = executeCommand(this, source, packet.payloadStart, packet.payloadEnd);
+    if (outcome === undefined) {
+      this.counters.commandsRefused += 1;
+      return;
+    }
+    this.counters.commands += 1;
+    const scratch = this.platform.memory.scratch;
+    const size = writeResult(scratch, outcome);
+    const nowMs = this.platform.clock.monotonicMs();
+    this.outbox.append(RESULT, PRIORITY_HIGH, this.counters.commands, nowMs, scratch, size);
+    this.drain();
+  }
+
+  onSettled(reference: number, reasonCode: number): void {
+    if (reference === BIRTH) return;
+    const outbox = this.outbox;
+    const at = outbox.find(reference);
+    if (at < 0) return;
+    if (reasonCode < UNSPECIFIED_ERROR) {
+      this.refusedInRow = 0;
+      this.acknowledge(at);
+    } else if (isFinal(reasonCode)) {
+      this.counters.refused += 1;
+      this.drop(at);
+    } else {
+      // The server cannot take it now: keep it and ask less often (full jitter, doubling).
+      outbox.setWaiting(at);
+      const windowMs = REFUSED_PAUSE_MS_MIN * (1 << Math.min(this.refusedInRow, 10));
+      const random = this.platform.random() / 4294967296;
+      const pauseMs = Math.min(REFUSED_PAUSE_MS_MAX, windowMs) * random;
+      this.refusedInRow += 1;
+      this.pausedUntilMs = this.platform.clock.monotonicMs() + pauseMs;
+      this.arm();
+    }
+  }
+
+  resend(reference: number): PublishResult {
+    const { client, outbox } = this;
+    if (reference === BIRTH) {
+      const scratch = this.platform.memory.scratch;
+      const end = this.writeBirth(scratch);
+      const result = client.publishAgain('status', scratch, 0, end, true);
+      // The old birth says the same as a new one would.
+      if (result !== PUBLISH_LATER) this.birthDue = false;
+      return result;
+    }
+    const at = outbox.find(reference);
+    if (at < 0) return PUBLISH_TOO_LARGE;
+    const start = this.bodyStart(at);
+    const bytes = outbox.bytes;
+    return client.publishAgain(this.topicOf(at), bytes, start, outbox.payloadEnd(at), false);
+  }
+
+  onRecordDropped(kind: number, sequence: number): void {
+    this.counters.dropped += 1;
+    const { onDropped } = this.profile.events;
+    if (kind === TELEMETRY && onDropped !== undefined) onDropped(this, sequence);
+  }
+
+  // The way of a sample.
+
+  private sampleDue(nowMs: number): void {
+    const { intervalMs } = this.profile;
+    const late = Math.floor((nowMs - this.sampleDueMs) / intervalMs);
+    if (late >= LATE_SAMPLES_MAX) {
+      const missed = late - LATE_SAMPLES_MAX + 1;
+      this.counters.missedSamples += missed;
+      this.sampleDueMs += missed * intervalMs;
+    }
+    while (this.sampleDueMs <= nowMs) {
+      const scheduledMs = this.sampleDueMs;
+      // An absolute schedule: a late turn does not shift the samples after it.
+      this.sampleDueMs = scheduledMs + intervalMs;
+      this.sample(scheduledMs, nowMs);
+    }
+  }
+
+  private sample(scheduledMs: number, nowMs: number): void {
+    const { clock, memory } = this.platform;
+    const { sensors } = this.profile;
+    const scratch = memory.scratch;
+    const epochMs = clock.epochMs();
+    const known = isFinite(epochMs);
+    const uncertaintyMs = clock.epochUncertaintyMs();
+    const tellsUncertainty = known && uncertaintyMs >= UNCERTAINTY_TOLD_MS;
+    // A relative base time of 0 means "about now" (RFC 8428 §4.5.3).
+    const baseTimeS = known ? (epochMs - (nowMs - scheduledMs)) / 1000 : 0;
+    const recordCount = 1 + (tellsUncertainty ? 1 : 0) + sensors.length;
+    const { id, streamId, sequence } = this;
+    let end = beginPack(scratch, 0, recordCount, id, streamId, baseTimeS, sequence);
+    if (tellsUncertainty) end = writeUncertainty(scratch, end, uncertaintyMs / 1000);
+    let faults = 0;
+    for (let index = 0; index < sensors.length; index += 1) {
+      const sensor = sensors[index] as Sensor;
+      const value = this.readSensor(sensor);
+      if (value === undefined) faults += 1;
+      else end = writeSample(scratch, end, sensor.name, sensor.unit, value, 0);
+    }
+    this.counters.sensorFaults += faults;
+    // A head of fewer than 24 items is one byte with the count in it (RFC 8949 §3).
+    if (faults > 0) scratch[0] = (scratch[0] as number) - faults;
+    if (faults === sensors.length && sensors.length > 0) return;
+    this.sequence = sequence + 1;
+    this.counters.produced += 1;
+    const { onProduced } = this.profile.events;
+    if (onProduced !== undefined) onProduced(this, sequence);
+    this.outbox.append(TELEMETRY, PRIORITY_NORMAL, sequence, scheduledMs, scratch, end);
+  }
+
+  /** The value, or undefined when there is none worth sending. */
+  private readSensor(sensor: Sensor): number | boolean | string | undefined {
+    try {
+      const value = sensor.read(this);
+      return typeof value === 'number' && !isFinite(value) ? undefined : value;
+    } catch (error) {
+      if (error instanceof PowerLoss) throw error;
+      return undefined;
+    }
+  }
+
+  /** Hands waiting records to the client, as long as it takes them. */
+  private drain(): void {
+    const { client, outbox } = this;
+    if (client.state !== 'connected') return;
+    if (this.birthDue && !this.publishBirth()) return;
+    if (this.diagnosticsDueMs < Number.POSITIVE_INFINITY) this.publishDiagnostics();
+    if (this.pausedUntilMs > 0) {
+      if (this.platform.clock.monotonicMs() < this.pausedUntilMs) return;
+      this.pausedUntilMs = 0;
+    }
+    for (let at = outbox.next(); at >= 0; at = outbox.next()) {
+      const qos: Qos = outbox.kindAt(at) === TELEMETRY ? this.profile.qos : 1;
+      const result = client.publish(
+        outbox.idAt(at),
+        this.topicOf(at),
+        outbox.bytes,
+        this.bodyStart(at),
+        outbox.payloadEnd(at),
+        qos,
+        false,
+      );
+      if (result === PUBLISH_LATER) return;
+      if (result === PUBLISH_INFLIGHT) outbox.setInflight(at);
+      else if (result === PUBLISH_WRITTEN) this.acknowledge(at);
+      else this.drop(at);
+    }
+  }
+
+  private acknowledge(at: number): void {
+    const outbox = this.outbox;
+    if (outbox.kindAt(at) === TELEMETRY) {
+      const { onAcknowledged } = this.profile.events;
+      if (onAcknowledged !== undefined) {
+        const scheduledMs = outbox.timeMsAt(at);
+        // Times of records are modulo 2^32; so is their difference.
+        const buffered = ((this.client.connectedMs - scheduledMs) | 0) > 0;
+        onAcknowledged(this, outbox.sequenceAt(at), scheduledMs, buffered);
+      }
+    }
+    outbox.release(at);
+  }
+
+  private drop(at: number): void {
+    this.onRecordDropped(this.outbox.kindAt(at), this.outbox.sequenceAt(at));
+    this.outbox.release(at);
+  }
+
+  /** A result's topic goes before its body: a size byte, then the name. */
+  private topicOf(at: number): string {
+    if (this.outbox.kindAt(at) === TELEMETRY) return 'telemetry';
+    const bytes = this.outbox.bytes;
+    const start = this.outbox.payloadStart(at);
+    return readUtf8(bytes, start + 1, start + 1 + (bytes[start] as number));
+  }
+
+  private bodyStart(at: number): number {
+    const start = this.outbox.payloadStart(at);
+    if (this.outbox.kindAt(at) === TELEMETRY) return start;
+    return start + 1 + (this.outbox.bytes[start] as number);
+  }
+
+  private writeBirth(target: Uint8Array): number {
+    const clock = this.platform.clock;
+    const sinceMs = clock.epochMs() - (clock.monotonicMs() - this.client.connectedMs);
+    return writeOnlineStatus(target, 0, sinceMs);
+  }
+
+  /** False when there is no room for it now. */
+  private publishBirth(): boolean {
+    const scratch = this.platform.memory.scratch;
+    const end = this.writeBirth(scratch);
+    if (this.client.publish(BIRTH, 'status', scratch, 0, end, 1, true) === PUBLISH_LATER) {
+      return false;
+    }
+    this.birthDue = false;
+    return true;
+  }
+
+  private publishDiagnostics(): void {
+    const nowMs = this.platform.clock.monotonicMs();
+    if (nowMs < this.diagnosticsDueMs) return;
+    const scratch = this.platform.memory.scratch;
+    const end = writeDiagnostics(scratch, 0, this);
+    const result = this.client.publish(BIRTH, 'diagnostics', scratch, 0, end, 0, false);
+    if (result !== PUBLISH_LATER) this.diagnosticsDueMs = nowMs + DIAGNOSTICS_INTERVAL_MS;
+  }
+
+  /** Starts the timer for the next deadline, unless it fires before that anyway. */
+  private arm(): void {
+    let nextMs = Math.min(this.client.nextDeadlineMs(), this.sampleDueMs, this.diagnosticsDueMs);
+    if (this.pausedUntilMs > 0 && this.pausedUntilMs < nextMs) nextMs = this.pausedUntilMs;
+    if (nextMs >= this.armedMs || nextMs === Number.POSITIVE_INFINITY) return;
+    this.armedMs = nextMs;
+    this.timer.start(Math.max(0, nextMs - this.platform.clock.monotonicMs()));
+  }
+}
+
+/** Refusals that no retry mends: not allowed, bad topic, bad payload. */
+function isFinal(reasonCode: number): boolean {
+  return (
+    reasonCode === NOT_AUTHORIZED ||
+    reasonCode === TOPIC_NAME_INVALID ||
+    reasonCode === PAYLOAD_FORMAT_INVALID
+  );
+}

@@ -1,0 +1,469 @@
+// The life of an MQTT client's connections: opening, CONNECT, subscriptions, keep-alive, backoff.
+// It decides on bytes and events only; stream, time and randomness come from the platform.
+
+import type { Platform, StreamHandlers } from '../platform.ts';
+import type { ClientProfile } from './client-profile.ts';
+import { Connection } from './connection.ts';
+import { Delivery, type DeliveryOwner, PUBLISH_LATER, type PublishResult } from './delivery.ts';
+import {
+  CONNACK,
+  DISCONNECT,
+  type Packet,
+  PINGRESP,
+  type ProtocolVersion,
+  PUBACK,
+  PUBCOMP,
+  PUBLISH,
+  PUBREC,
+  PUBREL,
+  type Qos,
+  SUBACK,
+  type Subscription,
+  UNSUBACK,
+  type Will,
+} from './packet.ts';
+import { readPacket } from './read.ts';
+import {
+  MALFORMED_PACKET,
+  PACKET_TOO_LARGE,
+  PROTOCOL_ERROR,
+  RECEIVE_MAXIMUM_EXCEEDED,
+  RETURN_UNACCEPTABLE_PROTOCOL_VERSION,
+  reasonName,
+  SUCCESS,
+  UNSUPPORTED_PROTOCOL_VERSION,
+} from './reason-codes.ts';
+import { type PacketTarget, Receiver } from './receiver.ts';
+import type { Session } from './session.ts';
+import { VersionChoice } from './version-choice.ts';
+import { writeConnect, writeDisconnect, writePingreq, writeSubscribe } from './write.ts';
+
+/** idle → opening → greeting → connected; waiting = between two attempts. */
+export type ClientState = 'idle' | 'waiting' | 'opening' | 'greeting' | 'connected';
+type ClientEvent = 'start' | 'due' | 'opened' | 'refused' | 'accepted' | 'lost' | 'stop';
+
+const TRANSITIONS: Record<ClientState, Partial<Record<ClientEvent, ClientState>>> = {
+  idle: { start: 'opening' },
+  waiting: { due: 'opening', stop: 'idle' },
+  opening: { opened: 'greeting', lost: 'waiting', stop: 'idle' },
+  greeting: { accepted: 'connected', refused: 'opening', lost: 'waiting', stop: 'idle' },
+  connected: { lost: 'waiting', stop: 'idle' },
+};
+
+/** A connection that lasted this long ends the series of failures that backoff counts. */
+export const STABLE_MS = 10000;
+/** How long PINGRESP and SUBACK may take. */
+export const ANSWER_MS_MAX = 10000;
+/** PINGREQ goes out at this share of the keep-alive, so that a late timer is still in time. */
+const PING_SHARE = 0.75;
+
+/** Room that DISCONNECT and PINGREQ always find. */
+const FAREWELL_SIZE_MAX = 16;
+
+/** The device behind a client. All calls are synchronous; none may throw. */
+export interface ClientOwner extends DeliveryOwner {
+  will(): Will | undefined;
+  subscriptions(): readonly Subscription[];
+  /** `resumed`: messages in flight are sent again by the client; otherwise it holds none. */
+  onConnected(resumed: boolean): void;
+  /** `wasConnected` is false for an attempt that failed. */
+  onDisconnected(reason: string, wasConnected: boolean): void;
+  /** Room or quota came back: publish what waits. */
+  onReady(): void;
+}
+
+export class Client implements PacketTarget {
+  state: ClientState = 'idle';
+  /** Failed attempts since the last stable connection. */
+  failureCount = 0;
+  oversizeCount = 0;
+  subscribeRefusedCount = 0;
+
+  private readonly platform: Platform;
+  private readonly profile: ClientProfile;
+  private readonly owner: ClientOwner;
+  private readonly connection: Connection;
+  private readonly delivery: Delivery;
+  private readonly receiver: Receiver;
+  private readonly versionChoice: VersionChoice;
+
+  private hasSession = false;
+  private subscribed = false;
+  private subscribePacketId = 0;
+  /** End of the present wait: backoff, connect, SUBACK; Infinity = none. */
+  private deadlineMs = Number.POSITIVE_INFINITY;
+  /** When PINGRESP is overdue; Infinity = none is awaited. */
+  private pingDeadlineMs = Number.POSITIVE_INFINITY;
+  private keepAliveMs = 0;
+
+  constructor(platform: Platform, profile: ClientProfile, session: Session, owner: ClientOwner) {
+    this.platform = platform;
+    this.profile = profile;
+    this.owner = owner;
+    this.connection = new Connection(platform);
+    this.delivery = new Delivery(this.connection, profile, session, owner);
+    this.receiver = new Receiver(platform.memory, profile.packetSizeMax, this);
+    const nowMs = platform.clock.monotonicMs();
+    this.versionChoice = new VersionChoice(profile.protocol, platform.settings, nowMs);
+  }
+
+  /** Monotonic ms at which the present connection was accepted. */
+  get connectedMs(): number {
+    return this.connection.acceptedMs;
+  }
+
+  start(): void {
+    if (this.state === 'idle') this.open('start');
+  }
+
+  /** Says DISCONNECT, so that no will is published, and ends the connection. */
+  stop(sessionExpiryS?: number): void {
+    if (this.state === 'idle') return;
+    if (this.state === 'connected' && this.connection.room >= FAREWELL_SIZE_MAX) {
+      const transmit = this.platform.memory.transmit;
+      this.connection.flush(
+        writeDisconnect(transmit, 0, this.connection.version, SUCCESS, sessionExpiryS),
+      );
+    }
+    this.release();
+    this.transition('stop');
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+  }
+
+  /** The monotonic ms at which `tick` is wanted next; Infinity = never. */
+  nextDeadlineMs(): number {
+    let next = Math.min(this.deadlineMs, this.pingDeadlineMs);
+    if (this.state === 'connected' && this.keepAliveMs > 0) next = Math.min(next, this.pingDueMs());
+    return next;
+  }
+
+  /** Does what is due at `nowMs`. */
+  tick(nowMs: number): void {
+    if (this.deadlineMs <= nowMs) {
+      if (this.state === 'waiting') this.open('due');
+      else if (this.state === 'connected') this.lost('no SUBACK in time');
+      else if (this.state === 'opening') this.lost('connect timed out');
+      else this.unanswered('no CONNACK in time');
+    } else if (this.pingDeadlineMs <= nowMs) {
+      this.lost('no PINGRESP in time');
+    } else if (this.state === 'connected' && this.keepAliveMs > 0 && this.pingDueMs() <= nowMs) {
+      this.ping(nowMs);
+    }
+  }
+
+  /**
+   * Sends payload[start, end) to the topic of this name, where server and stream allow it now.
+   * `reference` names the message to the owner later; it is kept for QoS 1 and 2.
+   */
+  publish(
+    reference: number,
+    topic: string,
+    payload: Uint8Array,
+    start: number,
+    end: number,
+    qos: Qos,
+    retain: boolean,
+  ): PublishResult {
+    if (this.state !== 'connected') return PUBLISH_LATER;
+    const busyPacketId = this.subscribePacketId;
+    return this.delivery.publish(reference, topic, payload, start, end, qos, retain, busyPacketId);
+  }
+
+  /** As `publish`, for the message that `owner.resend` was asked for. */
+  publishAgain(
+    topic: string,
+    payload: Uint8Array,
+    start: number,
+    end: number,
+    retain: boolean,
+  ): PublishResult {
+    return this.delivery.publishAgain(topic, payload, start, end, retain);
+  }
+
+  // Stream events.
+
+  onOpen(): void {
+    const owner = this.owner;
+    const profile = this.profile;
+    this.transition('opened');
+    // 3.1.1 keeps a session only when both sides of its life are not clean (MQTT-3.1.2-6).
+    const cleanStart =
+      this.connection.version === 4 ? profile.sessionExpiryS === 0 : !this.hasSession;
+    const end = writeConnect(this.platform.memory.transmit, 0, this.connection.version, {
+      clientId: owner.id,
+      cleanStart,
+      keepAliveS: Math.min(65535, Math.ceil(profile.keepAliveMs / 1000)),
+      username: profile.username,
+      password: profile.password,
+      will: owner.will(),
+      sessionExpiryS: profile.sessionExpiryS,
+      receiveMaximum: profile.receiveMax,
+      maximumPacketSize: profile.packetSizeMax,
+    });
+    if (end > this.platform.memory.transmit.length || end > this.connection.room) {
+      this.lost('CONNECT does not fit in the transmit buffer');
+      return;
+    }
+    this.connection.flush(end);
+  }
+
+  onWritable(room: number): void {
+    this.connection.room = room;
+    if (this.state === 'opening') {
+      this.onOpen();
+      return;
+    }
+    this.onReadable();
+    this.pump();
+  }
+
+  onReadable(): void {
+    const { connection } = this;
+    const { receive } = this.platform.memory;
+    const epoch = connection.epoch;
+    for (let count = connection.read(); count > 0; count = connection.read()) {
+      if (!this.receiver.take(receive, count) || epoch !== connection.epoch) return;
+    }
+  }
+
+  onStreamError(reason: string | undefined): void {
+    const words = reason === undefined ? 'closed by the server' : reason;
+    if (this.state === 'greeting') this.unanswered(words);
+    else this.lost(words);
+  }
+
+  // Packets.
+
+  onPacket(source: Uint8Array, start: number, end: number): boolean {
+    const packet = this.profile.packet;
+    const type = (source[start] as number) >> 4;
+    // A server without MQTT 5 refuses in its own words: a CONNACK of 3.1.1, four bytes long.
+    const version = type === CONNACK && end - start === 4 ? 4 : this.connection.version;
+    const code = readPacket(packet, source, start, end, version);
+    if (code !== 0) return this.fail(code);
+    if (this.state === 'greeting') return this.greet(packet, version);
+    switch (type) {
+      case PUBLISH:
+        return this.receivePublish(packet, source);
+      case PUBACK:
+      case PUBREC:
+      case PUBCOMP:
+        this.delivery.settle(packet);
+        this.pump();
+        return this.state === 'connected';
+      case PUBREL:
+        this.delivery.complete(packet.packetId);
+        return true;
+      case SUBACK:
+        return this.confirmSubscriptions(packet, source);
+      case PINGRESP:
+        this.pingDeadlineMs = Number.POSITIVE_INFINITY;
+        return true;
+      case DISCONNECT:
+        this.lost(`server: ${reasonName(packet.reasonCode, 5)}`);
+        return false;
+      case UNSUBACK:
+        return true;
+      default:
+        return this.fail(PROTOCOL_ERROR);
+    }
+  }
+
+  onOversize(qos: number, packetId: number): boolean {
+    this.oversizeCount += 1;
+    if (qos === 0) return true;
+    if (qos === 3 || packetId === 0) return this.fail(MALFORMED_PACKET);
+    this.delivery.refuse(qos, packetId);
+    return true;
+  }
+
+  onUnframed(): void {
+    this.fail(this.state === 'greeting' ? MALFORMED_PACKET : PACKET_TOO_LARGE);
+  }
+
+  private greet(packet: Packet, version: ProtocolVersion): boolean {
+    if (packet.type === DISCONNECT) {
+      this.lost(`server: ${reasonName(packet.reasonCode, 5)}`);
+      return false;
+    }
+    if (packet.type !== CONNACK) return this.fail(PROTOCOL_ERROR);
+    const code = packet.reasonCode;
+    const speaksLess =
+      version < this.connection.version && code <= RETURN_UNACCEPTABLE_PROTOCOL_VERSION;
+    if (speaksLess || isVersionRefusal(code, version)) {
+      if (this.versionChoice.refused(this.connection.version)) {
+        this.release();
+        this.open('refused');
+      } else {
+        this.lost('server refuses this MQTT version');
+      }
+      return false;
+    }
+    if (code !== SUCCESS) {
+      this.lost(`connection refused: ${reasonName(code, version)}`);
+      return false;
+    }
+    // MQTT-3.2.2-4: a server that remembers a session which we began clean is wrong.
+    if (packet.sessionPresent && this.connection.version === 5 && !this.hasSession) {
+      return this.fail(PROTOCOL_ERROR);
+    }
+    this.accept(packet);
+    return this.state === 'connected';
+  }
+
+  private accept(packet: Packet): void {
+    this.versionChoice.accepted(this.connection.version);
+    this.connection.accepted(packet);
+    this.transition('accepted');
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    const keepAliveS = packet.serverKeepAliveS;
+    this.keepAliveMs = keepAliveS >= 0 ? keepAliveS * 1000 : this.profile.keepAliveMs;
+    const resumed = packet.sessionPresent && this.hasSession;
+    this.hasSession = true;
+    if (resumed) {
+      this.delivery.resume();
+    } else {
+      this.delivery.session.clear();
+      this.subscribed = false;
+    }
+    if (!this.subscribed) this.subscribe();
+    // Ready before it is told, so that the owner may publish from within `onConnected`.
+    this.owner.onConnected(resumed);
+    this.pump();
+  }
+
+  private subscribe(): void {
+    const filters = this.owner.subscriptions();
+    if (filters.length === 0) return;
+    this.subscribePacketId = this.delivery.session.nextPacketId(0);
+    const transmit = this.platform.memory.transmit;
+    const end = writeSubscribe(
+      transmit,
+      0,
+      this.connection.version,
+      this.subscribePacketId,
+      filters,
+    );
+    if (end > transmit.length || end > this.connection.room) {
+      this.lost('SUBSCRIBE does not fit in the transmit buffer');
+      return;
+    }
+    this.connection.flush(end);
+    this.deadlineMs = this.connection.sentMs + ANSWER_MS_MAX;
+  }
+
+  private confirmSubscriptions(packet: Packet, source: Uint8Array): boolean {
+    if (packet.packetId !== this.subscribePacketId) return true;
+    this.subscribePacketId = 0;
+    this.subscribed = true;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    for (let at = packet.payloadStart; at < packet.payloadEnd; at += 1) {
+      if ((source[at] as number) >= 128) this.subscribeRefusedCount += 1;
+    }
+    return true;
+  }
+
+  private receivePublish(packet: Packet, source: Uint8Array): boolean {
+    if (!this.delivery.receive(packet, source)) return this.fail(RECEIVE_MAXIMUM_EXCEEDED);
+    return this.state === 'connected';
+  }
+
+  private pump(): void {
+    if (this.state === 'connected' && this.delivery.pump()) this.owner.onReady();
+  }
+
+  // Connection.
+
+  private pingDueMs(): number {
+    if (this.pingDeadlineMs !== Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
+    // Silence of either side counts: a dead peer takes what we send without an error.
+    return (
+      Math.min(this.connection.sentMs, this.connection.receivedMs) + this.keepAliveMs * PING_SHARE
+    );
+  }
+
+  private ping(nowMs: number): void {
+    this.pingDeadlineMs = nowMs + ANSWER_MS_MAX;
+    if (this.connection.room >= 2)
+      this.connection.flush(writePingreq(this.platform.memory.transmit, 0));
+  }
+
+  private open(event: ClientEvent): void {
+    this.transition(event);
+    const nowMs = this.platform.clock.monotonicMs();
+    this.connection.version = this.versionChoice.next(nowMs);
+    this.deadlineMs = nowMs + this.profile.connectMsMax;
+    this.connection.open(this.profile.broker, STREAM_HANDLERS, this);
+  }
+
+  /** A violation by the server: says why where MQTT 5 can, and ends the connection. */
+  private fail(reasonCode: number): false {
+    if (
+      this.state === 'connected' &&
+      this.connection.version === 5 &&
+      this.connection.room >= FAREWELL_SIZE_MAX
+    ) {
+      this.connection.flush(writeDisconnect(this.platform.memory.transmit, 0, 5, reasonCode));
+    }
+    this.lost(`server violated MQTT: ${reasonName(reasonCode, 5)}`);
+    return false;
+  }
+
+  /** CONNECT got no answer: an outage, or a server's way to refuse this version. */
+  private unanswered(reason: string): void {
+    this.versionChoice.closed(this.connection.version);
+    this.lost(reason);
+  }
+
+  private lost(reason: string): void {
+    if (this.state === 'idle' || this.state === 'waiting') return;
+    const nowMs = this.platform.clock.monotonicMs();
+    const wasConnected = this.state === 'connected';
+    if (wasConnected && nowMs - this.connectedMs >= STABLE_MS) this.failureCount = 0;
+    this.release();
+    this.transition('lost');
+    this.deadlineMs = nowMs + this.backoffMs();
+    this.failureCount += 1;
+    this.owner.onDisconnected(reason, wasConnected);
+  }
+
+  /** Full jitter: uniform over a window that doubles, so that a fleet does not come back at once. */
+  private backoffMs(): number {
+    const { retryMsMin, retryMsMax } = this.profile;
+    const doublings = Math.min(this.failureCount, 20);
+    const windowMs = Math.min(retryMsMax, retryMsMin * (1 << doublings));
+    return Math.floor((this.platform.random() / 4294967296) * windowMs);
+  }
+
+  private release(): void {
+    this.pingDeadlineMs = Number.POSITIVE_INFINITY;
+    this.subscribePacketId = 0;
+    this.delivery.suspend();
+    this.receiver.reset();
+    this.connection.close();
+  }
+
+  private transition(event: ClientEvent): void {
+    const next = TRANSITIONS[this.state][event];
+    if (next === undefined) throw new Error(`MQTT client: ${event} in state ${this.state}`);
+    this.state = next;
+  }
+}
+
+function isVersionRefusal(code: number, version: ProtocolVersion): boolean {
+  return version === 5
+    ? code === UNSUPPORTED_PROTOCOL_VERSION
+    : code === RETURN_UNACCEPTABLE_PROTOCOL_VERSION;
+}
+
+const STREAM_HANDLERS: StreamHandlers = {
+  onWritable(room: number): void {
+    (this.target as Client).onWritable(room);
+  },
+  onReadable(): void {
+    (this.target as Client).onReadable();
+  },
+  onError(reason?: string): void {
+    (this.target as Client).onStreamError(reason);
+  },
+};

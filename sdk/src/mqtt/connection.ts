@@ -1,0 +1,85 @@
+// One network connection of an MQTT client: the stream, the room in it, the version that is
+// spoken on it, and what the server announced when it accepted.
+
+import type { ConnectOptions, Memory, Platform, Stream, StreamHandlers } from '../platform.ts';
+import type { Packet, ProtocolVersion, Qos } from './packet.ts';
+import { writeAck } from './write.ts';
+
+export class Connection {
+  version: ProtocolVersion = 5;
+  /** Monotonic ms at which the server accepted. */
+  acceptedMs = 0;
+  sentMs = 0;
+  receivedMs = 0;
+  /** Bytes that can be written now. */
+  room = 0;
+  /** What the server announced in CONNACK (MQTT 5 §3.2.2.3). */
+  receiveMaximum = 65535;
+  qosMax: Qos = 2;
+  retainAvailable = true;
+  /** Bytes; 0 = no limit. */
+  packetSizeMax = 0;
+  /** Counts streams, so that a loop over one notices that a handler opened another. */
+  epoch = 0;
+  private readonly platform: Platform;
+  private stream: Stream | undefined = undefined;
+
+  constructor(platform: Platform) {
+    this.platform = platform;
+  }
+
+  get memory(): Memory {
+    return this.platform.memory;
+  }
+
+  /** Opens a stream; `handlers` find `target` as theirs. */
+  open(options: ConnectOptions, handlers: StreamHandlers, target: unknown): void {
+    this.epoch += 1;
+    this.stream = this.platform.connect(options, handlers, target);
+  }
+
+  get isOpen(): boolean {
+    return this.stream !== undefined;
+  }
+
+  accepted(packet: Packet): void {
+    this.acceptedMs = this.receivedMs;
+    this.receiveMaximum = packet.receiveMaximum;
+    this.qosMax = packet.maximumQos;
+    this.retainAvailable = packet.retainAvailable;
+    this.packetSizeMax = packet.maximumPacketSize;
+  }
+
+  /** Reads into the shared receive buffer; returns the count, 0 when nothing can be read now. */
+  read(): number {
+    const stream = this.stream;
+    const { receive } = this.platform.memory;
+    // An answer is never longer than what it answers, so with room for as many bytes as are
+    // read there is room for every acknowledgement.
+    const size = Math.min(receive.length, this.room);
+    const count = stream === undefined || size === 0 ? 0 : stream.read(receive, size);
+    if (count > 0) this.receivedMs = this.platform.clock.monotonicMs();
+    return count;
+  }
+
+  /** Sends the transmit buffer's first `end` bytes, for which there is room. */
+  flush(end: number): void {
+    const stream = this.stream as Stream;
+    this.room = stream.write(this.platform.memory.transmit, 0, end);
+    this.sentMs = this.platform.clock.monotonicMs();
+  }
+
+  /** Sends PUBACK, PUBREC, PUBREL or PUBCOMP. */
+  acknowledge(type: number, packetId: number, reasonCode: number): void {
+    const { transmit } = this.platform.memory;
+    this.flush(writeAck(transmit, 0, type, packetId, this.version, reasonCode));
+  }
+
+  close(): void {
+    const stream = this.stream;
+    this.stream = undefined;
+    this.epoch += 1;
+    this.room = 0;
+    if (stream !== undefined) stream.close();
+  }
+}

@@ -1,0 +1,227 @@
+// Messages both ways over a connection, with what the session remembers of them
+// (MQTT 3.1.1 §4.3-4.6, MQTT 5 §4.3-4.9): QoS 0, 1 and 2, retransmission, flow control.
+
+import type { ClientProfile } from './client-profile.ts';
+import type { Connection } from './connection.ts';
+import { type Packet, PUBACK, PUBCOMP, PUBREC, PUBREL, type Qos } from './packet.ts';
+import { QUOTA_EXCEEDED, SUCCESS } from './reason-codes.ts';
+import { AWAIT_PUBACK, AWAIT_PUBCOMP, AWAIT_PUBREC, type Session } from './session.ts';
+import { publishSize, writePublishHead, writePublishTail } from './write.ts';
+
+/** What became of a `publish`. */
+export const PUBLISH_LATER = 0;
+/** Written at QoS 0: nothing more will be heard of it. */
+export const PUBLISH_WRITTEN = 1;
+/** In flight: `onSettled` follows, on this connection or a later one. */
+export const PUBLISH_INFLIGHT = 2;
+/** Larger than the server or the transmit buffer takes; it never will go. */
+export const PUBLISH_TOO_LARGE = 3;
+export type PublishResult = 0 | 1 | 2 | 3;
+
+/** The device behind the messages. All calls are synchronous; none may throw. */
+export interface DeliveryOwner {
+  readonly id: string;
+  /** A message; ranges of `source` are valid until the return. */
+  onMessage(packet: Packet, source: Uint8Array): void;
+  /** The server took the message (reason < 0x80) or refused it. */
+  onSettled(reference: number, reasonCode: number): void;
+  /** Calls `publishAgain` with this message; PUBLISH_TOO_LARGE when it is gone. */
+  resend(reference: number): PublishResult;
+}
+
+export class Delivery {
+  readonly session: Session;
+  private readonly connection: Connection;
+  private readonly profile: ClientProfile;
+  private readonly owner: DeliveryOwner;
+  /** Entries [resendIndex, resendCount) of the session are still to be sent again. */
+  private resendIndex = 0;
+  private resendCount = 0;
+
+  constructor(
+    connection: Connection,
+    profile: ClientProfile,
+    session: Session,
+    owner: DeliveryOwner,
+  ) {
+    this.connection = connection;
+    this.profile = profile;
+    this.session = session;
+    this.owner = owner;
+  }
+
+  /** The server resumed our session: what was in flight goes out again before anything new. */
+  resume(): void {
+    this.resendIndex = 0;
+    this.resendCount = this.session.inflightCount;
+  }
+
+  /** The connection is over. */
+  suspend(): void {
+    this.resendIndex = 0;
+    this.resendCount = 0;
+  }
+
+  /** See `Client.publish`. `busyPacketId` is in use by a subscription. */
+  publish(
+    reference: number,
+    topic: string,
+    payload: Uint8Array,
+    start: number,
+    end: number,
+    qosWanted: Qos,
+    retain: boolean,
+    busyPacketId: number,
+  ): PublishResult {
+    if (this.resendIndex < this.resendCount) return PUBLISH_LATER;
+    const { connection, session } = this;
+    const qos = qosWanted > connection.qosMax ? connection.qosMax : qosWanted;
+    if (qos > 0 && (session.full || session.inflightCount >= connection.receiveMaximum)) {
+      return PUBLISH_LATER;
+    }
+    const topicSize = this.profile.topics.size(this.owner.id, topic);
+    const fits = this.fits(publishSize(connection.version, topicSize, qos, end - start, 0));
+    if (fits !== PUBLISH_WRITTEN) return fits;
+    const packetId = qos === 0 ? 0 : session.nextPacketId(busyPacketId);
+    if (qos > 0) session.add(packetId, qos, reference);
+    const flags = (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
+    this.writePublish(flags, packetId, topic, topicSize, payload, start, end);
+    return qos === 0 ? PUBLISH_WRITTEN : PUBLISH_INFLIGHT;
+  }
+
+  /** Sends the message that `owner.resend` was asked for: same packet id, DUP set. */
+  publishAgain(
+    topic: string,
+    payload: Uint8Array,
+    start: number,
+    end: number,
+    retain: boolean,
+  ): PublishResult {
+    const { connection, resendIndex, session } = this;
+    const qos = session.stateAt(resendIndex) === AWAIT_PUBREC ? 2 : 1;
+    const topicSize = this.profile.topics.size(this.owner.id, topic);
+    const fits = this.fits(publishSize(connection.version, topicSize, qos, end - start, 0));
+    if (fits !== PUBLISH_WRITTEN) return fits;
+    const flags = 8 | (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
+    const packetId = session.packetIdAt(resendIndex);
+    this.writePublish(flags, packetId, topic, topicSize, payload, start, end);
+    return PUBLISH_INFLIGHT;
+  }
+
+  /** Sends again what was in flight, in order (MQTT-4.4.0-1); true when nothing is left of it. */
+  pump(): boolean {
+    const { connection, session } = this;
+    while (this.resendIndex < this.resendCount) {
+      const index = this.resendIndex;
+      if (session.stateAt(index) === AWAIT_PUBCOMP) {
+        if (connection.room < ACK_SIZE_MAX) return false;
+        connection.acknowledge(PUBREL, session.packetIdAt(index), SUCCESS);
+        this.resendIndex += 1;
+        continue;
+      }
+      const result = this.owner.resend(session.referenceAt(index));
+      if (result === PUBLISH_LATER) return false;
+      if (result === PUBLISH_TOO_LARGE) this.removeInflight(index);
+      else this.resendIndex += 1;
+    }
+    return true;
+  }
+
+  /** A PUBLISH; false when the server exceeds our Receive Maximum. */
+  receive(packet: Packet, source: Uint8Array): boolean {
+    const { connection, owner, session } = this;
+    // The handler may read another packet into the same struct.
+    const { packetId, qos } = packet;
+    if (qos === 2) {
+      if (session.incomingIndexOf(packetId) < 0) {
+        if (!session.addIncoming(packetId)) return false;
+        owner.onMessage(packet, source);
+      }
+    } else {
+      owner.onMessage(packet, source);
+    }
+    if (qos > 0 && connection.isOpen) {
+      connection.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, SUCCESS);
+    }
+    return true;
+  }
+
+  /** A PUBLISH that was too large to hold is refused: 5 says so, 3.1.1 can only acknowledge. */
+  refuse(qos: number, packetId: number): void {
+    const code = this.connection.version === 5 ? QUOTA_EXCEEDED : SUCCESS;
+    this.connection.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, code);
+  }
+
+  /** PUBREL: the incoming QoS 2 exchange ends; an unknown id is answered all the same. */
+  complete(packetId: number): void {
+    const index = this.session.incomingIndexOf(packetId);
+    if (index >= 0) this.session.removeIncoming(index);
+    this.connection.acknowledge(PUBCOMP, packetId, SUCCESS);
+  }
+
+  /** PUBACK, PUBREC or PUBCOMP of a message of ours. */
+  settle(packet: Packet): void {
+    const { connection, owner, session } = this;
+    const { type, packetId, reasonCode } = packet;
+    const index = session.indexOf(packetId);
+    const state = index < 0 ? 0 : session.stateAt(index);
+    if (type === PUBREC && (state === AWAIT_PUBCOMP || (state === 0 && reasonCode < 128))) {
+      // Asked twice, or of a session that we lost: the release lets the server forget it.
+      connection.acknowledge(PUBREL, packetId, SUCCESS);
+    } else if (type === PUBREC && state === AWAIT_PUBREC) {
+      const reference = session.referenceAt(index);
+      if (reasonCode < 128) {
+        session.setReceived(index);
+        connection.acknowledge(PUBREL, packetId, SUCCESS);
+      } else {
+        this.removeInflight(index);
+      }
+      owner.onSettled(reference, reasonCode);
+    } else if (type === PUBACK && state === AWAIT_PUBACK) {
+      const reference = session.referenceAt(index);
+      this.removeInflight(index);
+      owner.onSettled(reference, reasonCode);
+    } else if (type === PUBCOMP && state === AWAIT_PUBCOMP) {
+      this.removeInflight(index);
+    }
+  }
+
+  private removeInflight(index: number): void {
+    this.session.remove(index);
+    if (index < this.resendIndex) this.resendIndex -= 1;
+    if (index < this.resendCount) this.resendCount -= 1;
+  }
+
+  private fits(size: number): PublishResult {
+    const { connection } = this;
+    if (connection.packetSizeMax > 0 && size > connection.packetSizeMax) return PUBLISH_TOO_LARGE;
+    if (size > connection.memory.transmit.length) return PUBLISH_TOO_LARGE;
+    return size > connection.room ? PUBLISH_LATER : PUBLISH_WRITTEN;
+  }
+
+  private writePublish(
+    flags: number,
+    packetId: number,
+    topic: string,
+    topicSize: number,
+    payload: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
+    const { connection } = this;
+    const { transmit } = connection.memory;
+    const { version } = connection;
+    const qos = ((flags >> 1) & 3) as Qos;
+    let at = writePublishHead(transmit, 0, version, flags, topicSize, qos, end - start, 0);
+    at = this.profile.topics.write(transmit, at, this.owner.id, topic);
+    at = writePublishTail(transmit, at, version, qos, packetId, 0);
+    for (let index = start; index < end; index += 1) {
+      transmit[at] = payload[index] as number;
+      at += 1;
+    }
+    connection.flush(at);
+  }
+}
+
+/** Largest acknowledgement: header 2, packet id 2, reason 1, property length 1. */
+const ACK_SIZE_MAX = 6;

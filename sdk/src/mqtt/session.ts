@@ -1,0 +1,153 @@
+// The part of an MQTT session that outlives a connection: packet identifiers in use, messages
+// in flight in the order they were sent, and incoming QoS 2 identifiers
+// (MQTT 3.1.1 §3.1.2.4, §4.3, §4.4; MQTT 5 §4.1).
+
+import { assert } from '../assert.ts';
+import type { Qos } from './packet.ts';
+
+/** Bytes per message in flight: packetId u16, state u8, spare u8, reference u32. */
+const ENTRY_SIZE = 8;
+/** Bytes per incoming QoS 2 packet identifier. */
+const INCOMING_SIZE = 2;
+
+/** What a message in flight waits for. */
+export const AWAIT_PUBACK = 1;
+export const AWAIT_PUBREC = 2;
+export const AWAIT_PUBCOMP = 3;
+
+export class Session {
+  /** Messages in flight; also counts entries in AWAIT_PUBCOMP. */
+  inflightCount = 0;
+  private incomingCount = 0;
+  private packetIdLast = 0;
+  private readonly bytes: Uint8Array;
+  private readonly start: number;
+  private readonly inflightMax: number;
+  private readonly incomingMax: number;
+
+  /** Bytes that a session with these limits needs. */
+  static size(inflightMax: number, incomingMax: number): number {
+    return inflightMax * ENTRY_SIZE + incomingMax * INCOMING_SIZE;
+  }
+
+  /** Lives in bytes[start, start + Session.size(…)), which belongs to the device. */
+  constructor(bytes: Uint8Array, start: number, inflightMax: number, incomingMax: number) {
+    assert(
+      start + Session.size(inflightMax, incomingMax) <= bytes.length,
+      'session past its bytes',
+    );
+    this.bytes = bytes;
+    this.start = start;
+    this.inflightMax = inflightMax;
+    this.incomingMax = incomingMax;
+  }
+
+  get full(): boolean {
+    return this.inflightCount === this.inflightMax;
+  }
+
+  /** Forgets everything: the server holds no session either. Packet ids go on counting. */
+  clear(): void {
+    this.inflightCount = 0;
+    this.incomingCount = 0;
+  }
+
+  /** A packet identifier that nothing in flight uses (MQTT-2.2.1-3); `busy` is one more in use. */
+  nextPacketId(busy: number): number {
+    do {
+      this.packetIdLast = this.packetIdLast === 65535 ? 1 : this.packetIdLast + 1;
+    } while (this.packetIdLast === busy || this.indexOf(this.packetIdLast) >= 0);
+    return this.packetIdLast;
+  }
+
+  /** Appends a message that is being sent; the caller checked `full`. */
+  add(packetId: number, qos: Qos, reference: number): void {
+    assert(!this.full, 'inflight table full');
+    const at = this.start + this.inflightCount * ENTRY_SIZE;
+    const bytes = this.bytes;
+    bytes[at] = packetId >> 8;
+    bytes[at + 1] = packetId & 255;
+    bytes[at + 2] = qos === 2 ? AWAIT_PUBREC : AWAIT_PUBACK;
+    bytes[at + 4] = reference >>> 24;
+    bytes[at + 5] = (reference >>> 16) & 255;
+    bytes[at + 6] = (reference >>> 8) & 255;
+    bytes[at + 7] = reference & 255;
+    this.inflightCount += 1;
+  }
+
+  /** Index of the entry in flight with this packet id, or -1. */
+  indexOf(packetId: number): number {
+    for (let index = 0; index < this.inflightCount; index += 1) {
+      if (this.packetIdAt(index) === packetId) return index;
+    }
+    return -1;
+  }
+
+  packetIdAt(index: number): number {
+    const at = this.start + index * ENTRY_SIZE;
+    return ((this.bytes[at] as number) << 8) | (this.bytes[at + 1] as number);
+  }
+
+  stateAt(index: number): number {
+    return this.bytes[this.start + index * ENTRY_SIZE + 2] as number;
+  }
+
+  /** The server owns the message now; only its PUBCOMP is still to come. */
+  setReceived(index: number): void {
+    this.bytes[this.start + index * ENTRY_SIZE + 2] = AWAIT_PUBCOMP;
+  }
+
+  referenceAt(index: number): number {
+    const at = this.start + index * ENTRY_SIZE + 4;
+    const bytes = this.bytes;
+    return (
+      (((bytes[at] as number) << 24) |
+        ((bytes[at + 1] as number) << 16) |
+        ((bytes[at + 2] as number) << 8) |
+        (bytes[at + 3] as number)) >>>
+      0
+    );
+  }
+
+  /** Takes an entry out; those behind it move up, so the order of sending stays. */
+  remove(index: number): void {
+    const end = this.start + this.inflightCount * ENTRY_SIZE;
+    for (let at = this.start + index * ENTRY_SIZE; at + ENTRY_SIZE < end; at += 1) {
+      this.bytes[at] = this.bytes[at + ENTRY_SIZE] as number;
+    }
+    this.inflightCount -= 1;
+  }
+
+  /** Index of an incoming QoS 2 packet id that was delivered and awaits PUBREL, or -1. */
+  incomingIndexOf(packetId: number): number {
+    for (let index = 0; index < this.incomingCount; index += 1) {
+      const at = this.incomingAt(index);
+      if ((((this.bytes[at] as number) << 8) | (this.bytes[at + 1] as number)) === packetId) {
+        return index;
+      }
+    }
+    return -1;
+  }
+
+  /** Remembers a delivered QoS 2 packet id; false when the server exceeds our Receive Maximum. */
+  addIncoming(packetId: number): boolean {
+    if (this.incomingCount === this.incomingMax) return false;
+    const at = this.incomingAt(this.incomingCount);
+    this.bytes[at] = packetId >> 8;
+    this.bytes[at + 1] = packetId & 255;
+    this.incomingCount += 1;
+    return true;
+  }
+
+  removeIncoming(index: number): void {
+    this.incomingCount -= 1;
+    const from = this.incomingAt(this.incomingCount);
+    const to = this.incomingAt(index);
+    this.bytes[to] = this.bytes[from] as number;
+    this.bytes[to + 1] = this.bytes[from + 1] as number;
+  }
+
+  private incomingAt(index: number): number {
+    return this.start + this.inflightMax * ENTRY_SIZE + index * INCOMING_SIZE;
+  }
+}

@@ -1,0 +1,82 @@
+// Which MQTT version to speak: 5 first, 3.1.1 where the server refuses 5.
+//
+// A server says so with return code 1 or reason 0x84, or it just closes. Closing is also what an
+// outage looks like, so 3.1.1 is remembered after a refusal at once but after a close only when
+// it happened twice in a row that 5 was closed and 3.1.1 accepted: an outage must not
+// downgrade a fleet. 5 is probed again every day.
+
+import type { Settings } from '../platform.ts';
+import type { ProtocolVersion } from './packet.ts';
+
+const SETTING = 'mqtt.version';
+const PROBE_MS = 24 * 3600 * 1000;
+/** Times that 5 must be closed and 3.1.1 accepted before that counts as the server's choice. */
+const CLOSED_COUNT_MIN = 2;
+
+export class VersionChoice {
+  private readonly fixed: ProtocolVersion | 0;
+  private readonly settings: Settings;
+  /** The next attempt speaks 3.1.1 because of the last one's outcome. */
+  private fallback: 'none' | 'refused' | 'closed' = 'none';
+  private closedCount = 0;
+  private remembered: boolean;
+  private probeAtMs: number;
+
+  /** `fixed` = 4 or 5 never falls back; 0 chooses. */
+  constructor(fixed: ProtocolVersion | 0, settings: Settings, nowMs: number) {
+    this.fixed = fixed;
+    this.settings = settings;
+    this.remembered = false;
+    if (fixed === 0) {
+      const stored = settings.get(SETTING);
+      this.remembered = stored !== undefined && stored[0] === 4;
+    }
+    this.probeAtMs = nowMs + PROBE_MS;
+  }
+
+  /** The version of the attempt that begins now. */
+  next(nowMs: number): ProtocolVersion {
+    if (this.fixed !== 0) return this.fixed;
+    if (this.fallback !== 'none') return 4;
+    if (!this.remembered) return 5;
+    if (nowMs < this.probeAtMs) return 4;
+    this.probeAtMs = nowMs + PROBE_MS;
+    return 5;
+  }
+
+  /** The server accepted `version`. */
+  accepted(version: ProtocolVersion): void {
+    if (this.fixed !== 0) return;
+    if (version === 5) {
+      this.closedCount = 0;
+      if (this.remembered) this.settings.delete(SETTING);
+      this.remembered = false;
+    } else if (!this.remembered) {
+      if (this.fallback === 'closed') this.closedCount += 1;
+      if (this.fallback === 'refused' || this.closedCount >= CLOSED_COUNT_MIN) this.remember();
+    }
+    this.fallback = 'none';
+  }
+
+  /** The server refused version 5; true when 3.1.1 should be tried at once. */
+  refused(version: ProtocolVersion): boolean {
+    if (this.fixed !== 0 || version === 4) return false;
+    this.fallback = 'refused';
+    return true;
+  }
+
+  /** The connection ended after CONNECT and before CONNACK. */
+  closed(version: ProtocolVersion): void {
+    if (this.fixed !== 0) return;
+    // The next attempt is of the other version: one of the two tells server from outage.
+    this.fallback = version === 5 ? 'closed' : 'none';
+    if (version === 4) this.closedCount = 0;
+  }
+
+  private remember(): void {
+    this.remembered = true;
+    const value = new Uint8Array(1);
+    value[0] = 4;
+    this.settings.set(SETTING, value);
+  }
+}

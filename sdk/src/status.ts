@@ -1,0 +1,25 @@
+// The retained status of a device: a birth when it connects, the will when it is gone.
+// CBOR: {"since": epoch seconds, "state": "online"} and {"state": "offline"}.
+
+import { writeMapHead, writeNumber, writeText } from './codec/cbor.ts';
+
+/** Writes the birth; `sinceMs` is the epoch time of the connection, NaN while unknown. */
+export function writeOnlineStatus(target: Uint8Array, offset: number, sinceMs: number): number {
+  const known = isFinite(sinceMs);
+  let next = writeMapHead(target, offset, known ? 2 : 1);
+  if (known) {
+    next = writeText(target, next, 'since');
+    next = writeNumber(target, next, sinceMs / 1000);
+  }
+  next = writeText(target, next, 'state');
+  return writeText(target, next, 'online');
+}
+
+/** The will's payload. */
+export function offlineStatus(): Uint8Array {
+  const bytes = new Uint8Array(16);
+  let end = writeMapHead(bytes, 0, 1);
+  end = writeText(bytes, end, 'state');
+  end = writeText(bytes, end, 'offline');
+  return bytes.subarray(0, end);
+}
