@@ -150,6 +150,13 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
     this.stop();
   }
 
+  /** Calls `visit` with the sequence of every telemetry message that waits or is in flight. */
+  forEachPending(visit: (sequence: number) => void): void {
+    this.outbox.forEach((kind, sequence) => {
+      if (kind === TELEMETRY) visit(sequence);
+    });
+  }
+
   /** Messages that wait or are in flight. */
   get pendingCount(): number {
     return this.outbox.count;
@@ -190,6 +197,10 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
     const { onConnected } = this.profile.events;
     if (onConnected !== undefined) onConnected(this);
     this.arm();
+  }
+
+  onSubscribed(): void {
+    // Commands come when they come.
   }
 
   onDisconnected(reason: string, wasConnected: boolean): void {

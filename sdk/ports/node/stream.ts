@@ -24,6 +24,8 @@ export class StreamBuffers {
   /** Largest write that always finds room once `onWritable` was called. */
   readonly packetSizeMax: number;
   readonly read = Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
+  /** Sockets that are not closed yet. */
+  openCount = 0;
   private batch = Buffer.allocUnsafeSlow(BATCH_SIZE);
   private used = 0;
   /** Segments of the batch in order: the owner of each, and where it ends. */
@@ -78,31 +80,35 @@ export class StreamBuffers {
   }
 }
 
-class NodeStream implements Stream {
+/** A stream of `platform.connect`; a simulator may delay its opening or cut it. */
+export class NodeStream implements Stream {
   target: unknown;
   /** True when the owner was told of less room than its largest packet. */
   starving = false;
-  private readonly socket: Socket;
   private readonly buffers: StreamBuffers;
   private handlers: StreamHandlers | undefined;
+  /** Absent until `open`. */
+  private socket: Socket | undefined = undefined;
   private source: Uint8Array = EMPTY;
   private sourceAt = 0;
   private sourceEnd = 0;
   /** Bytes that wait in the batch. */
   private batched = 0;
-  private failure: string | undefined;
+  private failure: string | undefined = undefined;
 
-  constructor(
-    options: ConnectOptions,
-    handlers: StreamHandlers,
-    target: unknown,
-    buffers: StreamBuffers,
-  ) {
+  /** Does nothing until `open`. */
+  constructor(handlers: StreamHandlers, target: unknown, buffers: StreamBuffers) {
     this.target = target;
     this.handlers = handlers;
     this.buffers = buffers;
+  }
+
+  /** Connects; nothing happens when the owner closed the stream before. */
+  open(options: ConnectOptions): void {
+    if (this.handlers === undefined) return;
     const socket = options.tls === undefined ? this.openTcp(options) : this.openTls(options);
     this.socket = socket;
+    this.buffers.openCount += 1;
     (socket as OwnedSocket)[OWNER] = this;
     socket.on('error', onError);
     socket.on('close', onClose);
@@ -121,7 +127,7 @@ class NodeStream implements Stream {
     this.sourceAt = sourceAt + count;
     if (this.sourceAt === this.sourceEnd && source !== this.buffers.read && source !== EMPTY) {
       this.source = EMPTY;
-      this.socket.resume();
+      this.socket?.resume();
     }
     return count;
   }
@@ -138,13 +144,14 @@ class NodeStream implements Stream {
   close(): void {
     this.handlers = undefined;
     if (this.batched > 0) this.buffers.flush();
-    this.socket.destroySoon();
+    this.socket?.destroySoon();
   }
 
-  /** Cuts the connection as a lost link does: what waits is gone, the owner sees an error. */
+  /** Ends the stream as a lost link does: what waits is gone, the owner sees an error. */
   cut(reason: string): void {
     this.failure = reason;
-    this.socket.destroy();
+    if (this.socket === undefined) process.nextTick(() => this.closed());
+    else this.socket.destroy();
   }
 
   // For the shared listeners and the batch.
@@ -179,14 +186,15 @@ class NodeStream implements Stream {
   /** Hands a segment of the batch to the socket; true when the kernel did not take it all. */
   send(segment: Uint8Array): boolean {
     this.batched -= segment.length;
-    if (this.socket.destroyed) return false;
-    this.socket.write(segment);
-    return this.socket.writableLength > 0;
+    const { socket } = this;
+    if (socket === undefined || socket.destroyed) return false;
+    socket.write(segment);
+    return socket.writableLength > 0;
   }
 
   /** Tells the owner about room that came back. */
   feed(): void {
-    if (!this.starving || this.socket.writableLength >= WRITE_LAG_MAX) return;
+    if (!this.starving || this.lag() >= WRITE_LAG_MAX) return;
     this.starving = false;
     this.handlers?.onWritable.call(this, this.room());
   }
@@ -196,14 +204,19 @@ class NodeStream implements Stream {
   }
 
   closed(): void {
+    if (this.socket !== undefined) this.buffers.openCount -= 1;
     const handlers = this.handlers;
     this.handlers = undefined;
     handlers?.onError.call(this, this.failure);
   }
 
   private room(): number {
-    const lag = this.socket.writableLength + this.batched;
-    return Math.max(0, WRITE_LAG_MAX + this.buffers.packetSizeMax - lag);
+    return Math.max(0, WRITE_LAG_MAX + this.buffers.packetSizeMax - this.lag() - this.batched);
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  private lag(): number {
+    return this.socket === undefined ? 0 : this.socket.writableLength;
   }
 
   private openTcp(options: ConnectOptions): Socket {
@@ -291,7 +304,7 @@ export function connectStream(
   target: unknown,
   buffers: StreamBuffers,
 ): NodeStream {
-  return new NodeStream(options, handlers, target, buffers);
+  const stream = new NodeStream(handlers, target, buffers);
+  stream.open(options);
+  return stream;
 }
-
-export type { NodeStream };

@@ -192,7 +192,7 @@ export function writeFloat(target: Uint8Array, offset: number, value: number): n
         negative,
       );
     }
-    const single = exponent < -126 ? magnitude * 7.136238463529799e44 : fraction * 8388608;
+    const single = exponent < -126 ? magnitude * 7.1362384635298e44 : fraction * 8388608;
     if (Math.floor(single) === single) {
       target[offset] = 0xfa;
       const bits = single + (exponent < -126 ? 0 : (exponent + 126) * 8388608);

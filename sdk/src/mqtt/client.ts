@@ -66,6 +66,8 @@ export interface ClientOwner extends DeliveryOwner {
   subscriptions(): readonly Subscription[];
   /** `resumed`: messages in flight are sent again by the client; otherwise it holds none. */
   onConnected(resumed: boolean): void;
+  /** SUBACK came; refused subscriptions are counted in `subscribeRefusedCount`. */
+  onSubscribed(): void;
   /** `wasConnected` is false for an attempt that failed. */
   onDisconnected(reason: string, wasConnected: boolean): void;
   /** Room or quota came back: publish what waits. */
@@ -105,6 +107,11 @@ export class Client implements PacketTarget {
     this.receiver = new Receiver(platform.memory, profile.packetSizeMax, this);
     const nowMs = platform.clock.monotonicMs();
     this.versionChoice = new VersionChoice(profile.protocol, platform.settings, nowMs);
+  }
+
+  /** The version of the present or last connection. */
+  get version(): ProtocolVersion {
+    return this.connection.version;
   }
 
   /** Monotonic ms at which the present connection was accepted. */
@@ -360,7 +367,8 @@ export class Client implements PacketTarget {
     for (let at = packet.payloadStart; at < packet.payloadEnd; at += 1) {
       if ((source[at] as number) >= 128) this.subscribeRefusedCount += 1;
     }
-    return true;
+    this.owner.onSubscribed();
+    return this.state === 'connected';
   }
 
   private receivePublish(packet: Packet, source: Uint8Array): boolean {

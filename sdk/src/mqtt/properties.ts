@@ -17,6 +17,7 @@ import {
   UNSUBSCRIBE,
 } from './packet.ts';
 
+/** Property identifiers; none takes more than one byte. */
 export const PAYLOAD_FORMAT = 0x01;
 export const MESSAGE_EXPIRY = 0x02;
 export const CONTENT_TYPE = 0x03;

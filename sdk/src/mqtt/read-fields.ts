@@ -8,10 +8,12 @@ import { MALFORMED_PACKET, PROTOCOL_ERROR } from './reason-codes.ts';
 const NUMBER_SIGN = 0x23;
 const PLUS = 0x2b;
 
+/** Big-endian; the caller has checked that both bytes are there. */
 export function readU16(source: Uint8Array, offset: number): number {
   return (source[offset] << 8) | source[offset + 1];
 }
 
+/** Big-endian, 0-4294967295; the caller has checked that all bytes are there. */
 export function readU32(source: Uint8Array, offset: number): number {
   return ((readU16(source, offset) << 16) | readU16(source, offset + 2)) >>> 0;
 }

@@ -1,7 +1,8 @@
 // Fields and MQTT 5 properties as bytes (MQTT 5 §1.5, §2.2.2).
 //
-// Writers return the offset after what they wrote. A property that is absent (undefined, or the
-// number that stands for absent) takes no bytes, so callers need no branches of their own.
+// Writers return the offset after what they wrote; one greater than target.length says that it
+// did not fit. A property that is absent (undefined, or the number that stands for absent) takes
+// no bytes, so callers need no branches of their own.
 
 import { utf8Size, writeUtf8 } from '../codec/text.ts';
 import { FIELD_SIZE_MAX } from './packet.ts';
@@ -17,11 +18,12 @@ import {
 } from './properties.ts';
 import { remainingLengthSize, writeRemainingLength } from './remaining-length.ts';
 
-/** Bytes of a property with a two-byte or four-byte integer: identifier and value. */
+/** Bytes of a property whose value is one byte, or an integer of two or four. */
+export const BYTE_PROPERTY_SIZE = 2;
 export const U16_PROPERTY_SIZE = 3;
 export const U32_PROPERTY_SIZE = 5;
-export const BYTE_PROPERTY_SIZE = 2;
 
+/** Big-endian, as all integers of MQTT (§1.5.2). */
 export function writeU16(target: Uint8Array, offset: number, value: number): number {
   target[offset] = value >>> 8;
   target[offset + 1] = value;
@@ -33,6 +35,7 @@ export function fieldSize(size: number): number {
   return size > FIELD_SIZE_MAX ? Infinity : 2 + size;
 }
 
+/** Bytes of a string with its two-byte length. */
 export function textFieldSize(text: string): number {
   return fieldSize(utf8Size(text));
 }
@@ -55,6 +58,7 @@ export function writeBinaryField(target: Uint8Array, offset: number, bytes: Uint
   return next;
 }
 
+/** `value` 0-255. */
 export function writeByteProperty(
   target: Uint8Array,
   offset: number,
@@ -66,6 +70,7 @@ export function writeByteProperty(
   return offset + BYTE_PROPERTY_SIZE;
 }
 
+/** `value` 0-65535. */
 export function writeU16Property(
   target: Uint8Array,
   offset: number,
@@ -76,6 +81,7 @@ export function writeU16Property(
   return writeU16(target, offset + 1, value);
 }
 
+/** `value` 0-4294967295. */
 export function writeU32Property(
   target: Uint8Array,
   offset: number,
@@ -87,10 +93,12 @@ export function writeU32Property(
   return writeU16(target, offset + 3, value);
 }
 
+/** Bytes of any property that is a string; undefined = absent. */
 export function textPropertySize(text: string | undefined): number {
   return text === undefined ? 0 : 1 + textFieldSize(text);
 }
 
+/** Any property that is a string. */
 export function writeTextProperty(
   target: Uint8Array,
   offset: number,
@@ -102,10 +110,12 @@ export function writeTextProperty(
   return writeTextField(target, offset + 1, text);
 }
 
+/** Bytes of any property that is Binary Data; undefined = absent. */
 export function binaryPropertySize(bytes: Uint8Array | undefined): number {
   return bytes === undefined ? 0 : 1 + fieldSize(bytes.length);
 }
 
+/** Any property that is Binary Data. */
 export function writeBinaryProperty(
   target: Uint8Array,
   offset: number,
@@ -122,6 +132,7 @@ export function topicAliasSize(alias: number): number {
   return alias === 0 ? 0 : U16_PROPERTY_SIZE;
 }
 
+/** Topic Alias (§3.3.2.3.4). */
 export function writeTopicAlias(target: Uint8Array, offset: number, alias: number): number {
   return alias === 0 ? offset : writeU16Property(target, offset, TOPIC_ALIAS, alias);
 }
@@ -131,6 +142,7 @@ export function messageExpirySize(seconds: number): number {
   return seconds < 0 ? 0 : U32_PROPERTY_SIZE;
 }
 
+/** Message Expiry Interval (§3.3.2.3.3). */
 export function writeMessageExpiry(target: Uint8Array, offset: number, seconds: number): number {
   return seconds < 0 ? offset : writeU32Property(target, offset, MESSAGE_EXPIRY, seconds);
 }
@@ -140,14 +152,17 @@ export function payloadFormatSize(isUtf8: boolean): number {
   return isUtf8 ? BYTE_PROPERTY_SIZE : 0;
 }
 
+/** Payload Format Indicator (§3.3.2.3.2). */
 export function writePayloadFormat(target: Uint8Array, offset: number, isUtf8: boolean): number {
   return isUtf8 ? writeByteProperty(target, offset, PAYLOAD_FORMAT, 1) : offset;
 }
 
+/** undefined = absent. */
 export function contentTypeSize(text: string | undefined): number {
   return textPropertySize(text);
 }
 
+/** Content Type (§3.3.2.3.9). */
 export function writeContentType(
   target: Uint8Array,
   offset: number,
@@ -156,10 +171,12 @@ export function writeContentType(
   return writeTextProperty(target, offset, CONTENT_TYPE, text);
 }
 
+/** undefined = absent. */
 export function responseTopicSize(topic: string | undefined): number {
   return textPropertySize(topic);
 }
 
+/** Response Topic (§3.3.2.3.5): a topic name, so without wildcards (MQTT-3.3.2-14). */
 export function writeResponseTopic(
   target: Uint8Array,
   offset: number,
@@ -168,10 +185,12 @@ export function writeResponseTopic(
   return writeTextProperty(target, offset, RESPONSE_TOPIC, topic);
 }
 
+/** undefined = absent. */
 export function correlationSize(bytes: Uint8Array | undefined): number {
   return binaryPropertySize(bytes);
 }
 
+/** Correlation Data (§3.3.2.3.6). */
 export function writeCorrelation(
   target: Uint8Array,
   offset: number,
@@ -185,6 +204,7 @@ export function subscriptionIdSize(subscriptionId: number): number {
   return subscriptionId === 0 ? 0 : 1 + remainingLengthSize(subscriptionId);
 }
 
+/** Subscription Identifier (§3.3.2.3.8, §3.8.2.1.2). */
 export function writeSubscriptionId(
   target: Uint8Array,
   offset: number,
@@ -195,10 +215,12 @@ export function writeSubscriptionId(
   return writeRemainingLength(target, offset + 1, subscriptionId);
 }
 
+/** A property may stand many times, also with the same name. */
 export function userPropertySize(name: string, value: string): number {
   return 1 + textFieldSize(name) + textFieldSize(value);
 }
 
+/** User Property (§3.3.2.3.7). */
 export function writeUserProperty(
   target: Uint8Array,
   offset: number,
@@ -219,6 +241,7 @@ export function userPropertiesSize(pairs: readonly string[] | undefined): number
   return size;
 }
 
+/** Names and values in turn, in their order. */
 export function writeUserProperties(
   target: Uint8Array,
   offset: number,

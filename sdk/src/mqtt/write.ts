@@ -93,11 +93,13 @@ export function propertiesFieldSize(version: ProtocolVersion, propertiesSize: nu
   return version === 5 ? remainingLengthSize(propertiesSize) + propertiesSize : 0;
 }
 
+/** `packetId` 1-65535. */
 export function writePacketId(target: Uint8Array, offset: number, packetId: number): number {
   assert(packetId !== 0, 'packet id 0'); // MQTT-2.2.1-3, MQTT-2.3.1-1 in 3.1.1.
   return writeU16(target, offset, packetId);
 }
 
+/** The type byte and the Remaining Length (§2.1.1); 3.1.1 §2.2. */
 export function writeFixedHeader(
   target: Uint8Array,
   offset: number,
@@ -419,10 +421,12 @@ function writeEmpty(target: Uint8Array, offset: number, type: number): number {
   return end;
 }
 
+/** PINGREQ, the same in both versions. */
 export function writePingreq(target: Uint8Array, offset: number): number {
   return writeEmpty(target, offset, PINGREQ);
 }
 
+/** PINGRESP, the same in both versions. */
 export function writePingresp(target: Uint8Array, offset: number): number {
   return writeEmpty(target, offset, PINGRESP);
 }

@@ -48,6 +48,11 @@ export function frame(first: number, ...parts: (number | string | readonly numbe
   return Uint8Array.from([first, ...variable(body.length), ...body]);
 }
 
+/** source[start, end) as a string, by Node. */
+export function text(source: Uint8Array, start: number, end: number): string {
+  return Buffer.from(source.subarray(start, end)).toString();
+}
+
 export type OracleResult = { packet?: OraclePacket & Record<string, unknown>; error?: string };
 
 /** What mqtt-packet makes of one packet. */
@@ -80,7 +85,7 @@ const WILL_PROPERTIES = {
   contentType: 'text/plain',
   responseTopic: 'reply/to',
   correlationData: Buffer.from([1, 0, 255]),
-  userProperties: { site: 'Graz', 'größe': '€' },
+  userProperties: { site: 'Graz', größe: '€' },
 };
 const REASON = { reasonString: 'because', userProperties: { a: 'b' } };
 
@@ -185,7 +190,11 @@ export function samples(version: ProtocolVersion): readonly { name: string; byte
     packets.auth = {
       cmd: 'auth',
       reasonCode: 24,
-      properties: { authenticationMethod: 'SCRAM', authenticationData: Buffer.from([1]), ...REASON },
+      properties: {
+        authenticationMethod: 'SCRAM',
+        authenticationData: Buffer.from([1]),
+        ...REASON,
+      },
     };
   }
   return Object.entries(packets).map(([name, packet]) => ({

@@ -1,0 +1,157 @@
+// `flotilla run`: one scenario, live.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { ArgumentsCamelCase, Argv, CommandModule } from 'yargs';
+import { LiveRun } from '../live/live-run.ts';
+import { RunError } from '../live/preflight.ts';
+import { renderJunit } from '../report/junit.ts';
+import { Progress } from '../report/progress.ts';
+import { redact } from '../report/redact.ts';
+import { buildSummary, exitCode, type Summary } from '../report/summary.ts';
+import { hasColor, renderSummary } from '../report/terminal.ts';
+import { type LoadedScenario, loadScenario } from '../scenario/load.ts';
+
+interface RunArguments {
+  scenario: string;
+  broker?: string;
+  devices?: string;
+  duration?: string;
+  seed?: string;
+  workers?: number;
+  set?: string[];
+  ci: boolean;
+  summaryExport?: string;
+  junit?: string;
+  json: boolean;
+}
+
+/** npm passes Ctrl-C on a second time; a person needs longer to press it again. */
+const SECOND_INTERRUPT_MS = 500;
+const EXIT_INTERRUPTED = 130;
+
+export const runCommand: CommandModule<object, RunArguments> = {
+  command: 'run <scenario>',
+  describe: 'Run a scenario: a fleet of devices against a broker',
+  builder: (command) => options(command) as Argv<RunArguments>,
+  handler: run,
+};
+
+function options(command: Argv): Argv {
+  return command
+    .positional('scenario', { type: 'string', describe: 'Scenario file (YAML)' })
+    .option('broker', {
+      type: 'string',
+      describe: 'mqtt://host:port or mqtts://…; default: the scenario’s, else one of its own',
+    })
+    .option('devices', { type: 'string', describe: 'Devices of all fleets together: 200, 10k' })
+    .option('duration', { type: 'string', describe: 'How long devices sample: 30s, 5m' })
+    .option('seed', { type: 'string', describe: 'Seed of all randomness, 0 to 4294967295' })
+    .option('workers', { type: 'number', describe: 'Worker threads; default: cores but one' })
+    .option('set', {
+      type: 'string',
+      array: true,
+      nargs: 1,
+      describe: 'Override a value: --set fleets.meters.interval=2s',
+    })
+    .option('ci', { type: 'boolean', default: false, describe: 'At the scale of its ci: block' })
+    .option('summary-export', { type: 'string', describe: 'Write the summary as JSON to FILE' })
+    .option('junit', { type: 'string', describe: 'Write JUnit XML to FILE' })
+    .option('json', { type: 'boolean', default: false, describe: 'Print the summary as JSON' })
+    .check(({ workers }) => {
+      if (workers === undefined || (Number.isInteger(workers) && workers > 0)) return true;
+      throw new Error('--workers: expected a whole number from 1 on');
+    })
+    .example('$0 run scenarios/quickstart.yaml', 'a small fleet on a broker of its own')
+    .example('$0 run scenarios/telemetry.yaml --broker mqtt://127.0.0.1 --devices 2k', 'on yours')
+    .example('$0 run my.yaml --json --duration 1m', 'for a machine that reads it')
+    .epilogue(
+      'Exit codes: 0 passed, 1 failed, 2 wrong usage or scenario, 99 a threshold was crossed, ' +
+        '130 interrupted.',
+    );
+}
+
+async function run(args: ArgumentsCamelCase<RunArguments>): Promise<void> {
+  const loaded = loadScenario(args.scenario, {
+    ci: args.ci,
+    ...given('broker', args.broker),
+    ...given('devices', args.devices),
+    ...given('duration', args.duration),
+    ...given('seed', args.seed),
+    ...given('set', args.set),
+  });
+  const { scenario } = loaded;
+  // Results go to stdout; what is for the eye while it runs goes to stderr.
+  const stream = args.json ? process.stderr : process.stdout;
+  const devices = scenario.fleets.reduce((sum, { count }) => sum + count, 0).toLocaleString('en');
+  const broker = scenario.broker?.url ?? 'an embedded broker';
+  stream.write(`${scenario.name}: ${devices} devices on ${broker}, seed ${scenario.seed}\n\n`);
+  const progress = new Progress({
+    stream,
+    fleets: scenario.fleets,
+    durationMs: scenario.durationMs,
+  });
+  const liveRun = new LiveRun(loaded, {
+    ...given('workers', args.workers),
+    onProgress: (snapshot, elapsedMs) => progress.update(snapshot, elapsedMs),
+  });
+  const stopListening = onInterrupt(() => liveRun.interrupt());
+  let summary: Summary;
+  try {
+    progress.start();
+    summary = buildSummary(await liveRun.execute());
+  } finally {
+    progress.stop();
+    stopListening();
+  }
+  report(summary, loaded, args);
+}
+
+function report(
+  summary: Summary,
+  { secrets }: LoadedScenario,
+  args: ArgumentsCamelCase<RunArguments>,
+): void {
+  const json = redact(`${JSON.stringify(summary, undefined, 2)}\n`, secrets);
+  if (args.json) process.stdout.write(json);
+  else process.stdout.write(redact(renderSummary(summary, hasColor(process.stdout)), secrets));
+  if (args.summaryExport !== undefined) writeFile(args.summaryExport, json);
+  if (args.junit !== undefined) writeFile(args.junit, redact(renderJunit(summary), secrets));
+  process.exitCode = exitCode(summary);
+}
+
+function writeFile(file: string, text: string): void {
+  try {
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  } catch (error) {
+    throw new RunError(`${file}: ${(error as Error).message}`);
+  }
+}
+
+/** Calls `interrupt` at the first Ctrl-C; a later one ends the process. Returns how to stop. */
+function onInterrupt(interrupt: () => void): () => void {
+  let firstMs: number | undefined;
+  const listener = () => {
+    if (firstMs === undefined) {
+      firstMs = Date.now();
+      process.stderr.write('\nStopping cleanly; press Ctrl-C again to stop at once.\n');
+      interrupt();
+    } else if (Date.now() - firstMs > SECOND_INTERRUPT_MS) {
+      process.exit(EXIT_INTERRUPTED);
+    }
+  };
+  process.on('SIGINT', listener);
+  process.on('SIGTERM', listener);
+  return () => {
+    process.off('SIGINT', listener);
+    process.off('SIGTERM', listener);
+  };
+}
+
+function given<Name extends string, Value>(
+  name: Name,
+  value: Value | undefined,
+): { [Key in Name]?: Value } {
+  return value === undefined ? {} : ({ [name]: value } as { [Key in Name]: Value });
+}

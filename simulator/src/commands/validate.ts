@@ -1,0 +1,36 @@
+// `flotilla validate`: is this scenario right?
+
+import type { CommandModule } from 'yargs';
+import { loadScenario } from '../scenario/load.ts';
+
+interface ValidateArguments {
+  scenario: string[];
+  json: boolean;
+}
+
+export const validateCommand: CommandModule<object, ValidateArguments> = {
+  command: 'validate <scenario..>',
+  describe: 'Check scenario files and tell every mistake',
+  builder: (command) =>
+    command
+      .positional('scenario', { type: 'string', array: true, demandOption: true })
+      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+      .example('$0 validate scenarios/*.yaml', 'all of them'),
+  handler: ({ scenario: files, json }) => {
+    const valid = files.map((file) => {
+      const { scenario } = loadScenario(file);
+      return {
+        file,
+        name: scenario.name,
+        devices: scenario.fleets.reduce((sum, { count }) => sum + count, 0),
+      };
+    });
+    if (json) {
+      console.log(JSON.stringify(valid, undefined, 2));
+      return;
+    }
+    for (const { file, name, devices } of valid) {
+      console.log(`${file}: ok (${name}, ${devices.toLocaleString('en')} devices)`);
+    }
+  },
+};

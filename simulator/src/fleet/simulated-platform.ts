@@ -1,0 +1,125 @@
+// The platform of one simulated device: small, since there are many; what they share is in the
+// world of their thread.
+
+import type {
+  Clock,
+  ConnectOptions,
+  Crypto,
+  Memory,
+  Partition,
+  Platform,
+  Settings,
+  Stream,
+  StreamHandlers,
+  Timer,
+  TimerTarget,
+} from '@flotilla/sdk';
+import { MemorySettings, type NodeStream, nodeCrypto, nodeHttp } from '@flotilla/sdk/node';
+import { PLATFORM_STREAM, randomUint32 } from './random.ts';
+
+/** What a thread provides to its devices. */
+export interface DeviceWorld {
+  readonly seed: number;
+  readonly clock: Clock;
+  readonly memory: Memory;
+  startTimer(localIndex: number, dueMs: number): void;
+  stopTimer(localIndex: number): void;
+  connect(
+    platform: SimulatedPlatform,
+    options: ConnectOptions,
+    handlers: StreamHandlers,
+    target: unknown,
+  ): NodeStream;
+}
+
+/** Also its device's one timer. */
+export class SimulatedPlatform implements Platform, Timer {
+  /** In the run, in the thread, and the index of its fleet. */
+  readonly deviceIndex: number;
+  readonly localIndex: number;
+  readonly fleet: number;
+  /** The stream of the last connect. */
+  stream: NodeStream | undefined = undefined;
+  /** When the last connect began; ms of the run. */
+  connectStartMs = 0;
+  /** True from the first accepted connection on. */
+  wasConnected = false;
+  readonly world: DeviceWorld;
+  private randomCount = 0;
+  private timerTarget: TimerTarget | undefined = undefined;
+  private ownSettings: Settings | undefined = undefined;
+
+  constructor(world: DeviceWorld, deviceIndex: number, localIndex: number, fleet: number) {
+    this.world = world;
+    this.deviceIndex = deviceIndex;
+    this.localIndex = localIndex;
+    this.fleet = fleet;
+  }
+
+  get clock(): Clock {
+    return this.world.clock;
+  }
+
+  get memory(): Memory {
+    return this.world.memory;
+  }
+
+  get crypto(): Crypto {
+    return nodeCrypto;
+  }
+
+  get http(): typeof nodeHttp {
+    return nodeHttp;
+  }
+
+  get settings(): Settings {
+    this.ownSettings ??= new MemorySettings();
+    return this.ownSettings;
+  }
+
+  /** Ms since the start of the run. */
+  get elapsedMs(): number {
+    return this.world.clock.monotonicMs();
+  }
+
+  random(): number {
+    this.randomCount += 1;
+    return randomUint32(this.world.seed, this.deviceIndex, PLATFORM_STREAM, this.randomCount);
+  }
+
+  createTimer(target: TimerTarget): Timer {
+    this.timerTarget = target;
+    return this;
+  }
+
+  /** The timer's. */
+  start(delayMs: number): void {
+    this.world.startTimer(this.localIndex, this.world.clock.monotonicMs() + delayMs);
+  }
+
+  /** The timer's. */
+  stop(): void {
+    this.world.stopTimer(this.localIndex);
+  }
+
+  fire(): void {
+    this.timerTarget?.onTimer();
+  }
+
+  connect(options: ConnectOptions, handlers: StreamHandlers, target: unknown): Stream {
+    this.stream = this.world.connect(this, options, handlers, target);
+    return this.stream;
+  }
+
+  partition(): Partition | undefined {
+    return undefined;
+  }
+
+  feedWatchdog(): void {
+    // Simulated firmware does not hang.
+  }
+
+  battery(): undefined {
+    return undefined;
+  }
+}

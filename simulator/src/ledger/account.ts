@@ -1,0 +1,53 @@
+// The ledger: where every message went. Devices know what they produced, dropped, still hold and
+// what was acknowledged; the observer knows what came out of the broker. A message is in exactly
+// one account:
+//
+//   produced = observed + lost + unseen + unobservable + dropped + volatile + pending
+
+import { SequenceSet } from './sequence-set.ts';
+
+/** What the side of the devices knows of one device; ranges as `SequenceSet.toRanges` gives. */
+export interface DeviceAccount {
+  readonly device: number;
+  readonly produced: number;
+  readonly acknowledged: readonly number[];
+  readonly dropped: readonly number[];
+  readonly pending: readonly number[];
+  /** Acknowledged while the observer's session was gone. */
+  readonly unwatched: readonly number[];
+}
+
+/** Messages of one fleet by where they went. */
+export interface FleetAccount {
+  lost: number;
+  unseen: number;
+  unobservable: number;
+  dropped: number;
+  volatile: number;
+  pending: number;
+}
+
+/**
+ * Classifies what the observer did not see of one device and adds it to `fleet`.
+ * `confirmed` is false at QoS 0, where a written message is not an acknowledged one.
+ */
+export function settleDevice(
+  fleet: FleetAccount,
+  account: DeviceAccount,
+  seen: SequenceSet,
+  confirmed: boolean,
+): void {
+  const acknowledged = SequenceSet.fromRanges(account.acknowledged);
+  const dropped = SequenceSet.fromRanges(account.dropped);
+  const pending = SequenceSet.fromRanges(account.pending);
+  const unwatched = SequenceSet.fromRanges(account.unwatched);
+  seen.forEachMissing(account.produced, (sequence) => {
+    if (unwatched.has(sequence)) fleet.unobservable += 1;
+    else if (acknowledged.has(sequence)) {
+      if (confirmed) fleet.unseen += 1;
+      else fleet.lost += 1;
+    } else if (dropped.has(sequence)) fleet.dropped += 1;
+    else if (pending.has(sequence)) fleet.pending += 1;
+    else fleet.lost += 1;
+  });
+}

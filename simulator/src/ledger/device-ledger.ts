@@ -1,0 +1,75 @@
+// The devices' side of the ledger: what the devices of one worker produced, dropped and had
+// acknowledged. The observer's side is in the observer.
+
+import type { Device } from '@flotilla/sdk';
+import type { DeviceAccount } from './account.ts';
+import { AcknowledgementLog } from './acknowledgement-log.ts';
+import { SequenceSet } from './sequence-set.ts';
+
+/**
+ * A gap counts until this long after the observer was back: a device hears of its
+ * acknowledgement later than the broker made it.
+ */
+const GAP_SLACK_MS = 500;
+
+export class DeviceLedger {
+  private readonly acknowledgedSets: SequenceSet[];
+  /** Rare, so made when first needed. */
+  private readonly droppedSets = new Map<number, SequenceSet>();
+  private readonly log = new AcknowledgementLog();
+  private readonly gaps: { fromMs: number; toMs: number }[] = [];
+  private readonly unwatchedSets = new Map<number, SequenceSet>();
+
+  /** For local device indices below `count`. */
+  constructor(count: number) {
+    this.acknowledgedSets = Array.from({ length: count }, () => new SequenceSet());
+  }
+
+  acknowledged(localIndex: number, sequence: number, nowMs: number): void {
+    this.acknowledgedSets[localIndex]!.add(sequence);
+    this.log.add(localIndex, sequence, nowMs);
+    for (const gap of this.gaps) {
+      if (nowMs <= gap.toMs) setOf(this.unwatchedSets, localIndex).add(sequence);
+    }
+  }
+
+  dropped(localIndex: number, sequence: number): void {
+    setOf(this.droppedSets, localIndex).add(sequence);
+  }
+
+  /** The observer's session was gone: what was acknowledged meanwhile was not watched. */
+  addGap(gap: { readonly fromMs: number; readonly toMs: number }): void {
+    const toMs = gap.toMs + GAP_SLACK_MS;
+    this.log.forEach(gap.fromMs, toMs, (localIndex, sequence) => {
+      setOf(this.unwatchedSets, localIndex).add(sequence);
+    });
+    this.gaps.push({ fromMs: gap.fromMs, toMs });
+  }
+
+  prune(nowMs: number): void {
+    this.log.prune(nowMs);
+  }
+
+  /** The account of a device; one that never started produced nothing. */
+  account(deviceIndex: number, localIndex: number, device: Device | undefined): DeviceAccount {
+    const pending = new SequenceSet();
+    device?.forEachPending((sequence) => pending.add(sequence));
+    return {
+      device: deviceIndex,
+      produced: device?.counters.produced ?? 0,
+      acknowledged: this.acknowledgedSets[localIndex]!.toRanges(),
+      dropped: this.droppedSets.get(localIndex)?.toRanges() ?? [],
+      pending: pending.toRanges(),
+      unwatched: this.unwatchedSets.get(localIndex)?.toRanges() ?? [],
+    };
+  }
+}
+
+function setOf(sets: Map<number, SequenceSet>, index: number): SequenceSet {
+  let set = sets.get(index);
+  if (set === undefined) {
+    set = new SequenceSet();
+    sets.set(index, set);
+  }
+  return set;
+}

@@ -1,0 +1,305 @@
+// A worker of a live run: one Piscina task for the whole run, with its own timer wheel on the
+// real clock, its own sockets and its own devices.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MessagePort } from 'node:worker_threads';
+import { type ConnectOptions, Device, DeviceProfile, type StreamHandlers } from '@flotilla/sdk';
+import { NodeMemory, NodeStream, StreamBuffers } from '@flotilla/sdk/node';
+import { type DeviceWorld, SimulatedPlatform } from '../fleet/simulated-platform.ts';
+import { Wheel } from '../fleet/wheel.ts';
+import { DeviceLedger } from '../ledger/device-ledger.ts';
+import { Registry } from '../metrics/registry.ts';
+import { deviceId, type Fleet, type TimelineEvent } from '../scenario/schema.ts';
+import { Links } from '../world/link.ts';
+import { createSensors } from '../world/sensors.ts';
+import { ConnectGate } from './connect-gate.ts';
+import type { ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
+import { RunClock } from './run-clock.ts';
+
+/** Largest packet a simulated device sends, in bytes. */
+const PACKET_SIZE_MAX = 4096;
+const REPORT_INTERVAL_MS = 250;
+/** Disconnect reasons told apart; more are counted as 'other'. */
+const REASON_COUNT_MAX = 32;
+const HOUSEKEEPING_MS = 10;
+/** How long the last bytes of all devices may take. */
+const FAREWELL_MS_MAX = 3000;
+
+/** Where the devices of each fleet begin in the run, and how many there are in all. */
+function layOut(fleets: readonly Fleet[]): { starts: number[]; total: number } {
+  let total = 0;
+  const starts = fleets.map(({ count }) => {
+    total += count;
+    return total - count;
+  });
+  return { starts, total };
+}
+
+class DeviceWorker implements DeviceWorld {
+  readonly seed: number;
+  readonly clock: RunClock;
+  readonly memory: NodeMemory;
+  private readonly task: WorkerTask;
+  private readonly buffers = new StreamBuffers(PACKET_SIZE_MAX);
+  private readonly links: Links;
+  private readonly gate: ConnectGate;
+  private readonly wheel: Wheel;
+  private readonly registry: Registry;
+  private readonly ledger: DeviceLedger;
+  private readonly platforms: SimulatedPlatform[] = [];
+  /** By local index; absent until its turn in the ramp. */
+  private readonly devices: (Device | undefined)[] = [];
+  private readonly profiles: DeviceProfile[];
+  private readonly brokerOptions: ConnectOptions;
+  private readonly reasons = new Map<string, number>();
+  private readonly versions = { 4: 0, 5: 0 };
+  private sampling = true;
+  private wakeMs = Number.POSITIVE_INFINITY;
+  private wakeTimer: NodeJS.Timeout | undefined;
+  private readonly intervals: NodeJS.Timeout[] = [];
+
+  constructor(task: WorkerTask) {
+    this.task = task;
+    const { scenario, target, start, worker, workerCount } = task;
+    this.seed = scenario.seed;
+    this.clock = new RunClock(start);
+    this.memory = new NodeMemory(this.buffers);
+    this.links = new Links(scenario.fleets.map(({ name }) => name));
+    this.registry = new Registry(scenario.fleets.map(({ name }) => name));
+    const { host, port, tls } = target;
+    this.brokerOptions = tls === undefined ? { host, port } : { host, port, tls };
+    const { inFlight, rate } = scenario.connect;
+    const limits = {
+      inFlight: Math.max(1, Math.floor(inFlight / workerCount)),
+      rate: rate === undefined ? undefined : rate / workerCount,
+    };
+    this.gate = new ConnectGate(limits, (platform) => this.openStream(platform));
+    const { starts, total } = layOut(scenario.fleets);
+    for (let device = worker; device < total; device += workerCount) {
+      const fleet = starts.findLastIndex((first) => first <= device);
+      this.platforms.push(new SimulatedPlatform(this, device, this.platforms.length, fleet));
+    }
+    this.wheel = new Wheel(this.platforms.length);
+    this.ledger = new DeviceLedger(this.platforms.length);
+    this.profiles = scenario.fleets.map((fleet, index) => this.createProfile(fleet, index));
+    this.platforms.forEach((platform) => {
+      this.registry.gauge('devices', platform.fleet).add(1);
+      // The ramp is over the run's devices, whichever worker has them.
+      const startMs = task.beginMs + (scenario.rampMs * platform.deviceIndex) / total;
+      this.wheel.start(platform.localIndex, startMs);
+    });
+    for (const event of scenario.timeline) this.schedule(event);
+  }
+
+  /** Runs until `finish`. */
+  run(port: MessagePort): Promise<WorkerResult> {
+    const { promise, resolve } = Promise.withResolvers<WorkerResult>();
+    port.on('message', (message: ToWorker) => {
+      if (message.kind === 'stop-sampling') this.stopSampling();
+      else if (message.kind === 'gap') this.ledger.addGap(message.gap);
+      else resolve(this.finish());
+    });
+    this.intervals.push(
+      setInterval(() => port.postMessage(this.report()), REPORT_INTERVAL_MS),
+      setInterval(() => this.keepHouse(), HOUSEKEEPING_MS),
+    );
+    this.wake();
+    return promise.finally(() => port.close());
+  }
+
+  // The world of the devices.
+
+  startTimer(localIndex: number, dueMs: number): void {
+    this.wheel.start(localIndex, dueMs);
+    if (dueMs < this.wakeMs - 1) this.wakeAt(dueMs);
+  }
+
+  stopTimer(localIndex: number): void {
+    this.wheel.stop(localIndex);
+  }
+
+  connect(
+    platform: SimulatedPlatform,
+    _options: ConnectOptions,
+    handlers: StreamHandlers,
+    target: unknown,
+  ): NodeStream {
+    const nowMs = this.clock.monotonicMs();
+    // A second connect at once (the fall-back to 3.1.1) takes its turn anew.
+    this.gate.release(platform, nowMs);
+    const stream = new NodeStream(handlers, target, this.buffers);
+    // `connect` returns before the stream can say anything.
+    queueMicrotask(() => {
+      if (this.links.isDown(platform.fleet)) this.links.cut(stream);
+      else if (platform.stream === stream) this.gate.request(platform, this.clock.monotonicMs());
+    });
+    return stream;
+  }
+
+  private openStream(platform: SimulatedPlatform): void {
+    platform.connectStartMs = this.clock.monotonicMs();
+    platform.stream?.open(this.brokerOptions);
+  }
+
+  // Time.
+
+  private wakeAt(dueMs: number): void {
+    clearTimeout(this.wakeTimer);
+    this.wakeMs = dueMs;
+    const delayMs = Math.max(1, dueMs - this.clock.monotonicMs());
+    this.wakeTimer = setTimeout(() => this.wake(), delayMs);
+  }
+
+  private wake(): void {
+    // Timers started by what fires below do not wake on their own.
+    this.wakeMs = Number.NEGATIVE_INFINITY;
+    this.wheel.advance(this.clock.monotonicMs(), this.fire);
+    this.wakeAt(this.wheel.nextMs());
+  }
+
+  private readonly fire = (localIndex: number): void => {
+    if (this.devices[localIndex] === undefined) this.startDevice(localIndex);
+    else this.platforms[localIndex]!.fire();
+  };
+
+  private keepHouse(): void {
+    const nowMs = this.clock.monotonicMs();
+    this.gate.admit(nowMs);
+    this.ledger.prune(nowMs);
+  }
+
+  private schedule(event: TimelineEvent): void {
+    const at = (ms: number, act: () => void) => {
+      const delayMs = this.task.beginMs + ms - this.clock.monotonicMs();
+      this.intervals.push(setTimeout(act, delayMs));
+    };
+    at(event.atMs, () => {
+      this.links.begin(event);
+      const fleets = new Set(this.links.affected(event));
+      for (const { fleet, stream } of this.platforms) {
+        if (stream !== undefined && fleets.has(fleet)) this.links.cut(stream);
+      }
+    });
+    at(event.atMs + event.forMs, () => this.links.end(event));
+  }
+
+  // Devices.
+
+  private startDevice(localIndex: number): void {
+    const platform = this.platforms[localIndex]!;
+    const { scenario, run } = this.task;
+    const fleet = scenario.fleets[platform.fleet]!;
+    const index = platform.deviceIndex - layOut(scenario.fleets).starts[platform.fleet]!;
+    const id = deviceId(fleet.id, run, fleet.name, index);
+    const device = new Device({ platform, id, profile: this.profiles[platform.fleet]! });
+    this.devices[localIndex] = device;
+    device.start();
+    if (!this.sampling) device.stopSampling();
+  }
+
+  private createProfile(fleet: Fleet, index: number): DeviceProfile {
+    const { scenario, target } = this.task;
+    const produced = this.registry.counter('messages_produced', index);
+    const acknowledged = this.registry.counter('messages_acknowledged', index);
+    const publishLatency = this.registry.trend('publish_latency_ms', index);
+    const { clock, ledger } = this;
+    return new DeviceProfile({
+      broker: this.brokerOptions,
+      ...(target.username === undefined ? {} : { username: target.username }),
+      ...(target.password === undefined ? {} : { password: Buffer.from(target.password) }),
+      topics: scenario.topics,
+      protocol: fleet.protocol === 'auto' ? 0 : fleet.protocol === '5' ? 5 : 4,
+      keepAliveMs: fleet.keepAliveMs,
+      sessionExpiryS: Math.ceil(fleet.sessionExpiryMs / 1000),
+      inflightMax: fleet.inflight,
+      connectMsMax: scenario.connect.timeoutMs,
+      bufferSize: fleet.bufferSize,
+      qos: fleet.qos,
+      intervalMs: fleet.intervalMs,
+      sensors: createSensors(fleet.sensors, this.seed, this.platforms.length, (device) => {
+        return device.platform as SimulatedPlatform;
+      }),
+      events: {
+        onConnected: (device) => this.connected(device, index),
+        onDisconnected: (device, reason, wasConnected) => {
+          this.disconnected(device, index, reason, wasConnected);
+        },
+        onProduced: () => produced.add(),
+        onAcknowledged: (device, sequence, scheduledMs, buffered) => {
+          const nowMs = clock.monotonicMs();
+          acknowledged.add();
+          if (!buffered) publishLatency.record(nowMs - scheduledMs);
+          const { localIndex } = device.platform as SimulatedPlatform;
+          ledger.acknowledged(localIndex, sequence, nowMs);
+        },
+        onDropped: (device, sequence) => {
+          ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence);
+        },
+      },
+    });
+  }
+
+  private connected(device: Device, fleet: number): void {
+    const platform = device.platform as SimulatedPlatform;
+    const nowMs = this.clock.monotonicMs();
+    this.gate.release(platform, nowMs);
+    this.registry.gauge('devices_connected', fleet).add(1);
+    this.registry.trend('connect_latency_ms', fleet).record(nowMs - platform.connectStartMs);
+    if (platform.wasConnected) this.registry.counter('reconnects', fleet).add();
+    platform.wasConnected = true;
+    this.versions[device.client.version] += 1;
+  }
+
+  private disconnected(device: Device, fleet: number, reason: string, wasConnected: boolean): void {
+    this.gate.release(device.platform as SimulatedPlatform, this.clock.monotonicMs());
+    if (wasConnected) this.registry.gauge('devices_connected', fleet).add(-1);
+    else this.registry.counter('connect_failures', fleet).add();
+    const known = this.reasons.has(reason) || this.reasons.size < REASON_COUNT_MAX;
+    const key = known ? reason : 'other';
+    this.reasons.set(key, (this.reasons.get(key) ?? 0) + 1);
+  }
+
+  // The end.
+
+  private stopSampling(): void {
+    this.sampling = false;
+    for (const device of this.devices) device?.stopSampling();
+  }
+
+  private report(): WorkerReport {
+    let pending = 0;
+    let missedSamples = 0;
+    for (const device of this.devices) {
+      pending += device?.pendingCount ?? 0;
+      missedSamples += device?.counters.missedSamples ?? 0;
+    }
+    return {
+      kind: 'report',
+      registry: this.registry.toWire(),
+      pending,
+      missedSamples,
+      reasons: Object.fromEntries(this.reasons),
+      versions: { ...this.versions },
+    };
+  }
+
+  private async finish(): Promise<WorkerResult> {
+    const report = this.report();
+    const accounts = this.platforms.map(({ deviceIndex, localIndex }) =>
+      this.ledger.account(deviceIndex, localIndex, this.devices[localIndex]),
+    );
+    for (const device of this.devices) device?.retire();
+    this.buffers.flush();
+    clearTimeout(this.wakeTimer);
+    for (const interval of this.intervals) clearInterval(interval);
+    // A DISCONNECT that does not go out would leave a will behind.
+    const deadlineMs = this.clock.monotonicMs() + FAREWELL_MS_MAX;
+    while (this.buffers.openCount > 0 && this.clock.monotonicMs() < deadlineMs) await sleep(10);
+    return { report, accounts };
+  }
+}
+
+/** The Piscina task. */
+export default function runWorker(task: WorkerTask): Promise<WorkerResult> {
+  return new DeviceWorker(task).run(task.port);
+}

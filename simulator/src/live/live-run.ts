@@ -1,0 +1,398 @@
+// A live run: real sockets to a real broker. This thread starts broker, observer and workers,
+// keeps the timeline, and puts their reports together.
+
+import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { randomUint32 } from '../fleet/random.ts';
+import { type FleetAccount, settleDevice } from '../ledger/account.ts';
+import { SequenceSet } from '../ledger/sequence-set.ts';
+import { Registry } from '../metrics/registry.ts';
+import type { Snapshot } from '../metrics/snapshot.ts';
+import {
+  abortingThreshold,
+  type ThresholdResult,
+  thresholdPercentiles,
+} from '../metrics/thresholds.ts';
+import type { Outcome } from '../report/summary.ts';
+import type { LoadedScenario } from '../scenario/load.ts';
+import { RUN_ID_LENGTH_MAX } from '../scenario/schema.ts';
+import { Child, moduleUrl } from './child.ts';
+import type {
+  FromBroker,
+  FromObserver,
+  Reasons,
+  Target,
+  ToObserver,
+  ToWorker,
+  WorkerReport,
+  WorkerResult,
+  WorkerTask,
+} from './messages.ts';
+import { checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
+import { RunClock, type RunStart, startRun } from './run-clock.ts';
+
+export interface LiveRunOptions {
+  /** Worker threads; default: all cores but one. */
+  readonly workers?: number;
+  /** Called several times a second with the metrics so far; elapsed since the scenario began. */
+  onProgress(snapshot: Snapshot, elapsedMs: number): void;
+}
+
+/** How long no device at all may manage to connect before the run is given up. */
+const FIRST_CONNECT_MS_MAX = 12_000;
+/** After Ctrl-C: how long messages on their way may take. */
+const INTERRUPTED_SETTLE_MS = 2000;
+/** The observer counts as done when it saw nothing new for this long. */
+const QUIET_MS = 1500;
+const POLL_MS = 50;
+
+export class LiveRun {
+  private readonly loaded: LoadedScenario;
+  private readonly options: LiveRunOptions;
+  private readonly workerCount: number;
+  private readonly run: string;
+  private readonly start: RunStart = startRun();
+  private readonly clock = new RunClock(this.start);
+  private readonly startedAt = new Date().toISOString();
+  private beginMs = 0;
+  private pool: Piscina | undefined;
+  private broker: Child<never, FromBroker> | undefined;
+  private observer: Child<ToObserver, FromObserver> | undefined;
+  private readonly ports: MessagePort[] = [];
+  private readonly reports: (WorkerReport | undefined)[] = [];
+  private reportCount = 0;
+  private observerReport: Extract<FromObserver, { kind: 'report' }> | undefined;
+  private interrupted = false;
+  private abortedBy: ThresholdResult | undefined;
+  /** Settles when sampling shall end early. */
+  private readonly ending = Promise.withResolvers<void>();
+  /** Rejects when the run cannot go on. */
+  private readonly failing = Promise.withResolvers<never>();
+  private readonly observerReady = Promise.withResolvers<void>();
+  private readonly observerSeen = Promise.withResolvers<readonly (readonly number[])[]>();
+
+  constructor(loaded: LoadedScenario, options: LiveRunOptions) {
+    this.loaded = loaded;
+    this.options = options;
+    this.workerCount = options.workers ?? Math.max(1, availableParallelism() - 1);
+    this.run = runId(loaded.scenario.seed);
+    // Every await races this promise; between two of them nobody listens.
+    this.failing.promise.catch(() => undefined);
+  }
+
+  /**
+   * Runs the scenario to its end and accounts for every message. Rejects with `RunError` when it
+   * cannot start or a part of it dies.
+   */
+  async execute(): Promise<Outcome> {
+    const { scenario } = this.loaded;
+    try {
+      checkOpenFiles(scenario.fleets.reduce((sum, { count }) => sum + count, 0));
+      const target = await this.orFail(this.findBroker());
+      this.startObserver(target);
+      await this.orFail(this.observerReady.promise);
+      const results = this.startWorkers(target);
+      await this.orFail(this.sample());
+      const durationMs = this.clock.monotonicMs() - this.beginMs;
+      await this.orFail(this.settle());
+      const finished = await this.orFail(this.finish(results));
+      return this.outcome(finished.results, finished.seen, durationMs);
+    } finally {
+      await this.pool?.destroy();
+      this.observer?.stop();
+      this.broker?.stop();
+    }
+  }
+
+  /** Ends the run early and cleanly; its outcome says so. */
+  interrupt(): void {
+    this.interrupted = true;
+    this.ending.resolve();
+  }
+
+  private orFail<T>(promise: Promise<T>): Promise<T> {
+    return Promise.race([promise, this.failing.promise]);
+  }
+
+  private fail(message: string): void {
+    this.failing.reject(new RunError(message));
+  }
+
+  // The parts.
+
+  private async findBroker(): Promise<Target> {
+    const { broker } = this.loaded.scenario;
+    if (broker !== undefined) return await resolveTarget(broker);
+    const { promise, resolve } = Promise.withResolvers<Target>();
+    this.broker = new Child<never, FromBroker>(
+      'broker-process',
+      ({ port }) => resolve({ host: '127.0.0.1', port }),
+      (reason) => this.fail(`the embedded broker ended: ${reason}`),
+    );
+    return await promise;
+  }
+
+  private startObserver(target: Target): void {
+    const { scenario } = this.loaded;
+    this.observer = new Child<ToObserver, FromObserver>(
+      'observer-process',
+      (message) => this.onObserver(message),
+      (reason) => this.fail(`the observer ended: ${reason}`),
+    );
+    const { run, start } = this;
+    this.observer.send({ kind: 'start', task: { scenario, run, start, target } });
+  }
+
+  private onObserver(message: FromObserver): void {
+    switch (message.kind) {
+      case 'ready':
+        this.observerReady.resolve();
+        break;
+      case 'unreachable':
+        this.fail(
+          `${this.loaded.scenario.broker?.url ?? 'embedded broker'}: ${message.reason}\n` +
+            'The observer could not subscribe there, so nothing was started.',
+        );
+        break;
+      case 'gap':
+        this.tellWorkers(message);
+        break;
+      case 'report':
+        this.observerReport = message;
+        break;
+      case 'seen':
+        this.observerSeen.resolve(message.seen);
+        break;
+    }
+  }
+
+  /** One task per worker for the whole run; the result is all of theirs. */
+  private startWorkers(target: Target): Promise<WorkerResult[]> {
+    const { loaded, run, start, workerCount } = this;
+    this.pool = new Piscina({
+      filename: fileURLToPath(moduleUrl('device-worker')),
+      minThreads: workerCount,
+      maxThreads: workerCount,
+    });
+    this.beginMs = this.clock.monotonicMs();
+    const tasks = Array.from({ length: workerCount }, (_, worker) => {
+      const { port1, port2 } = new MessageChannel();
+      const task: WorkerTask = {
+        scenario: loaded.scenario,
+        run,
+        start,
+        beginMs: this.beginMs,
+        target,
+        worker,
+        workerCount,
+        port: port2,
+      };
+      port1.on('message', (report: WorkerReport) => this.onReport(worker, report));
+      this.ports.push(port1);
+      return this.pool!.run(task, { transferList: [port2] }) as Promise<WorkerResult>;
+    });
+    for (const [worker, task] of tasks.entries()) {
+      task.catch((error: Error) => {
+        this.fail(`worker ${worker} of ${workerCount} died: ${error.message}`);
+      });
+    }
+    return Promise.all(tasks);
+  }
+
+  private tellWorkers(message: ToWorker): void {
+    for (const port of this.ports) port.postMessage(message);
+  }
+
+  // The course of a run.
+
+  private async sample(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, this.loaded.scenario.durationMs);
+    await Promise.race([promise, this.ending.promise]);
+    clearTimeout(timer);
+  }
+
+  private onReport(worker: number, report: WorkerReport): void {
+    this.reports[worker] = report;
+    this.reportCount += 1;
+    const elapsedMs = this.clock.monotonicMs() - this.beginMs;
+    const registry = this.merged();
+    this.options.onProgress(registry.snapshot(), elapsedMs);
+    this.checkFirstConnect(registry, elapsedMs);
+    this.checkAbort(registry, elapsedMs);
+  }
+
+  /** A run in which nobody gets through is over; what the devices were told is the finding. */
+  private checkFirstConnect(registry: Registry, elapsedMs: number): void {
+    const { rampMs, timeline } = this.loaded.scenario;
+    if (elapsedMs < FIRST_CONNECT_MS_MAX || rampMs > 0 || timeline.length > 0) return;
+    const connects = this.acceptedCount();
+    if (connects > 0 || registry.total('connect_failures') === 0) return;
+    this.fail(
+      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.reasons())}`,
+    );
+  }
+
+  private checkAbort(registry: Registry, elapsedMs: number): void {
+    const { thresholds } = this.loaded.scenario;
+    if (this.abortedBy !== undefined || !thresholds.some(({ abortOnFail }) => abortOnFail)) return;
+    const snapshot = registry.snapshot(thresholdPercentiles(thresholds));
+    this.abortedBy = abortingThreshold(thresholds, snapshot, elapsedMs / 1000);
+    if (this.abortedBy !== undefined) this.ending.resolve();
+  }
+
+  /** Sampling ends; what is buffered or on its way still arrives, within a bound. */
+  private async settle(): Promise<void> {
+    this.tellWorkers({ kind: 'stop-sampling' });
+    const early = this.interrupted || this.abortedBy !== undefined;
+    const boundMs = early ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
+    const endMs = this.clock.monotonicMs() + boundMs;
+    // A report may have been under way when sampling ended, the one after it was not.
+    const reportsNeeded = this.reportCount + 2 * this.workerCount;
+    let observed = 0;
+    let quietSinceMs = this.clock.monotonicMs();
+    while (this.clock.monotonicMs() < endMs) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      const registry = this.merged();
+      const nowMs = this.clock.monotonicMs();
+      if (registry.total('messages_observed') !== observed) quietSinceMs = nowMs;
+      observed = registry.total('messages_observed');
+      if (this.reportCount < reportsNeeded || this.pending() > 0) continue;
+      if (observed >= registry.total('messages_produced')) return;
+      if (nowMs - quietSinceMs >= QUIET_MS) return;
+    }
+  }
+
+  private async finish(
+    results: Promise<WorkerResult[]>,
+  ): Promise<{ results: WorkerResult[]; seen: readonly (readonly number[])[] }> {
+    const fromMs = this.observerReport?.openGapFromMs;
+    if (fromMs !== undefined) {
+      this.tellWorkers({ kind: 'gap', gap: { fromMs, toMs: this.clock.monotonicMs() } });
+    }
+    this.tellWorkers({ kind: 'finish' });
+    const finished = await results;
+    this.observer?.send({ kind: 'finish' });
+    const seen = await this.observerSeen.promise;
+    return { results: finished, seen };
+  }
+
+  // What came of it.
+
+  private merged(): Registry {
+    const registry = new Registry(this.loaded.scenario.fleets.map(({ name }) => name));
+    for (const report of this.reports) if (report !== undefined) registry.merge(report.registry);
+    if (this.observerReport !== undefined) registry.merge(this.observerReport.registry);
+    return registry;
+  }
+
+  private pending(): number {
+    return this.reports.reduce((sum, report) => sum + (report?.pending ?? 0), 0);
+  }
+
+  private acceptedCount(): number {
+    return this.reports.reduce(
+      (sum, report) => sum + (report === undefined ? 0 : report.versions[4] + report.versions[5]),
+      0,
+    );
+  }
+
+  private reasons(): Reasons {
+    const sums: Record<string, number> = {};
+    for (const report of this.reports) {
+      for (const [reason, count] of Object.entries(report?.reasons ?? {})) {
+        sums[reason] = (sums[reason] ?? 0) + count;
+      }
+    }
+    return sums;
+  }
+
+  private outcome(
+    results: readonly WorkerResult[],
+    seen: readonly (readonly number[])[],
+    durationMs: number,
+  ): Outcome {
+    for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
+    const registry = this.merged();
+    this.settleLedger(registry, results, seen);
+    const { loaded, workerCount } = this;
+    const { thresholds, broker } = loaded.scenario;
+    const cpu = process.cpuUsage();
+    const missed = results.reduce((sum, { report }) => sum + report.missedSamples, 0);
+    return {
+      loaded,
+      mode: 'live',
+      broker: broker?.url ?? 'embedded',
+      protocol: this.protocol(),
+      snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
+      durationMs,
+      performance: {
+        workers: workerCount,
+        versions: { node: process.version },
+        startedAt: this.startedAt,
+        wallMs: Math.round(this.clock.monotonicMs()),
+        cpuMs: Math.round((cpu.user + cpu.system) / 1000),
+        rssBytes: process.resourceUsage().maxRSS * 1024,
+        missedSamples: missed,
+        disconnectReasons: this.reasons(),
+      },
+      ...(this.interrupted ? { interrupted: true } : {}),
+      ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),
+    };
+  }
+
+  private settleLedger(
+    registry: Registry,
+    results: readonly WorkerResult[],
+    seen: readonly (readonly number[])[],
+  ): void {
+    const { fleets } = this.loaded.scenario;
+    const totals = fleets.map(emptyAccount);
+    const ends: number[] = [];
+    for (const { count } of fleets) ends.push((ends.at(-1) ?? 0) + count);
+    for (const { accounts } of results) {
+      for (const account of accounts) {
+        const fleet = ends.findIndex((end) => account.device < end);
+        const ranges = seen[account.device] ?? [];
+        const confirmed = fleets[fleet]!.qos > 0;
+        settleDevice(totals[fleet]!, account, SequenceSet.fromRanges(ranges), confirmed);
+      }
+    }
+    for (const [fleet, total] of totals.entries()) {
+      registry.counter('messages_lost', fleet).add(total.lost);
+      registry.counter('messages_unseen', fleet).add(total.unseen);
+      registry.counter('messages_unobservable', fleet).add(total.unobservable);
+      registry.counter('messages_dropped', fleet).add(total.dropped);
+      registry.counter('messages_volatile', fleet).add(total.volatile);
+      registry.counter('messages_pending', fleet).add(total.pending);
+    }
+  }
+
+  /** What was spoken, for people. */
+  private protocol(): string {
+    const counts = { 4: 0, 5: 0 };
+    for (const report of this.reports) {
+      counts[4] += report?.versions[4] ?? 0;
+      counts[5] += report?.versions[5] ?? 0;
+    }
+    const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
+    return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
+  }
+}
+
+function emptyAccount(): FleetAccount {
+  return { lost: 0, unseen: 0, unobservable: 0, dropped: 0, volatile: 0, pending: 0 };
+}
+
+function commonest(reasons: Reasons): string {
+  const sorted = Object.entries(reasons).sort(([, a], [, b]) => b - a);
+  return sorted[0]?.[0] ?? 'no reason was given';
+}
+
+/** Names the run in client ids and topics; the same for the same seed, so that runs repeat. */
+function runId(seed: number): string {
+  const hash = randomUint32(seed, 0, 1, 0).toString(36);
+  return `r${hash}`.slice(0, RUN_ID_LENGTH_MAX);
+}

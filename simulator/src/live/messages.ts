@@ -1,0 +1,84 @@
+// What the threads and processes of a live run tell each other.
+
+import type { MessagePort } from 'node:worker_threads';
+import type { DeviceAccount } from '../ledger/account.ts';
+import type { RegistryWire } from '../metrics/registry.ts';
+import type { Broker, Scenario } from '../scenario/schema.ts';
+import type { RunStart } from './run-clock.ts';
+
+/** Where the devices connect to: the scenario's broker with its host name resolved. */
+export type Target = Pick<Broker, 'host' | 'port' | 'username' | 'password' | 'tls'>;
+
+/** The observer's session was gone from one moment to another, both ms of the run. */
+export interface Gap {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+export interface WorkerTask {
+  readonly scenario: Scenario;
+  readonly run: string;
+  readonly start: RunStart;
+  /** When the scenario begins: its timeline counts from here. */
+  readonly beginMs: number;
+  readonly target: Target;
+  /** This worker owns the devices with index % workerCount = worker. */
+  readonly worker: number;
+  readonly workerCount: number;
+  readonly port: MessagePort;
+}
+
+export type ToWorker =
+  | { readonly kind: 'stop-sampling' }
+  | { readonly kind: 'gap'; readonly gap: Gap }
+  /** Leave the broker, report the accounts, end. */
+  | { readonly kind: 'finish' };
+
+/** Why connections ended or failed, and how often. */
+export type Reasons = Readonly<Record<string, number>>;
+
+export interface WorkerReport {
+  readonly kind: 'report';
+  readonly registry: RegistryWire;
+  /** Messages in outboxes. */
+  readonly pending: number;
+  /** Samples that came too late to be taken: the generator could not keep up. */
+  readonly missedSamples: number;
+  readonly reasons: Reasons;
+  /** Connections accepted, by MQTT version. */
+  readonly versions: Readonly<Record<'4' | '5', number>>;
+}
+
+export interface WorkerResult {
+  readonly report: WorkerReport;
+  readonly accounts: readonly DeviceAccount[];
+}
+
+export interface ObserverTask {
+  readonly scenario: Scenario;
+  readonly run: string;
+  readonly start: RunStart;
+  readonly target: Target;
+}
+
+export type ToObserver =
+  | { readonly kind: 'start'; readonly task: ObserverTask }
+  | { readonly kind: 'finish' };
+
+export interface ObserverReport {
+  readonly kind: 'report';
+  readonly registry: RegistryWire;
+  /** Set while the observer is away or its session is lost: from when on nothing is certain. */
+  readonly openGapFromMs: number | undefined;
+}
+
+export type FromObserver =
+  /** Subscribed: what is acknowledged from now on is seen. */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'unreachable'; readonly reason: string }
+  | { readonly kind: 'gap'; readonly gap: Gap }
+  | ObserverReport
+  /** Ranges of observed sequences by device index. */
+  | { readonly kind: 'seen'; readonly seen: readonly (readonly number[])[] };
+
+export type FromBroker = { readonly kind: 'listening'; readonly port: number };

@@ -1,0 +1,217 @@
+// The observer: subscribes to what the fleet publishes and accounts for what it sees. It runs in
+// a process of its own, so that it does not disturb what is measured, and has a persistent
+// session, so that a lost connection of its own loses no message.
+
+import type { Clock, ConnectOptions } from '@flotilla/sdk';
+import { CborReader, readValue } from '@flotilla/sdk/codec/cbor';
+import { Pack, readPackHead } from '@flotilla/sdk/codec/senml';
+import { Client, type ClientOwner } from '@flotilla/sdk/mqtt/client';
+import { ClientProfile } from '@flotilla/sdk/mqtt/client-profile';
+import { PUBLISH_TOO_LARGE, type PublishResult } from '@flotilla/sdk/mqtt/delivery';
+import type { Packet, Subscription, Will } from '@flotilla/sdk/mqtt/packet';
+import { Session } from '@flotilla/sdk/mqtt/session';
+import { NodePlatform } from '@flotilla/sdk/node';
+import { SequenceSet } from '../ledger/sequence-set.ts';
+import { Registry } from '../metrics/registry.ts';
+import { deviceId } from '../scenario/schema.ts';
+import type { FromObserver, ObserverReport, ObserverTask } from './messages.ts';
+import { RunClock } from './run-clock.ts';
+
+const PACKET_SIZE_MAX = 65536;
+/** The broker may keep this many messages in flight to us, if it likes. */
+const RECEIVE_MAX = 65535;
+/** Back quickly: while the observer is away, nothing can be observed. */
+const RETRY_MS_MIN = 50;
+const RETRY_MS_MAX = 500;
+const CONNECT_MS_MAX = 10000;
+/** Failed attempts, or time, after which a broker that was never reached counts as unreachable. */
+const ATTEMPT_COUNT_MAX = 3;
+const STATUS_LIMITS = { depthMax: 2, countMax: 16, sizeMax: 256 };
+
+class ObserverPlatform extends NodePlatform {
+  override readonly clock: Clock;
+
+  constructor(clock: Clock) {
+    super();
+    this.clock = clock;
+  }
+}
+
+export class Observer implements ClientOwner {
+  readonly id: string;
+  private readonly task: ObserverTask;
+  private readonly clock: RunClock;
+  private readonly send: (message: FromObserver) => void;
+  private readonly client: Client;
+  private readonly profile: ClientProfile;
+  private readonly registry: Registry;
+  private readonly indexOf = new Map<string, number>();
+  private readonly fleetOf: Uint16Array;
+  private readonly seen: SequenceSet[];
+  /** Epoch ms of the present connection of each device, from its birth message. */
+  private readonly sinceMs: Float64Array;
+  private readonly pack = new Pack();
+  private readonly ticker: NodeJS.Timeout;
+  private ready = false;
+  private attemptCount = 0;
+  /** Schedule of the latest message seen, in ms of the run: what came before it was delivered. */
+  private latestMs = 0;
+  private gapFromMs: number | undefined;
+
+  constructor(task: ObserverTask, send: (message: FromObserver) => void) {
+    this.task = task;
+    this.send = send;
+    const { run, scenario, start, target } = task;
+    this.id = `${run}-observer`;
+    this.clock = new RunClock(start);
+    this.registry = new Registry(scenario.fleets.map(({ name }) => name));
+    const total = scenario.fleets.reduce((sum, { count }) => sum + count, 0);
+    this.fleetOf = new Uint16Array(total);
+    this.sinceMs = new Float64Array(total).fill(Number.NEGATIVE_INFINITY);
+    this.seen = Array.from({ length: total }, () => new SequenceSet());
+    this.indexDevices();
+    const { host, port, tls } = target;
+    const broker: ConnectOptions = tls === undefined ? { host, port } : { host, port, tls };
+    this.profile = new ClientProfile({
+      broker,
+      ...(target.username === undefined ? {} : { username: target.username }),
+      ...(target.password === undefined ? {} : { password: Buffer.from(target.password) }),
+      topics: scenario.topics,
+      receiveMax: RECEIVE_MAX,
+      packetSizeMax: PACKET_SIZE_MAX,
+      connectMsMax: Math.min(CONNECT_MS_MAX, scenario.connect.timeoutMs),
+      retryMsMin: RETRY_MS_MIN,
+      retryMsMax: RETRY_MS_MAX,
+    });
+    const sessionBytes = new Uint8Array(Session.size(1, RECEIVE_MAX));
+    const session = new Session(sessionBytes, 0, 1, RECEIVE_MAX);
+    this.client = new Client(new ObserverPlatform(this.clock), this.profile, session, this);
+    this.ticker = setInterval(() => this.tick(), 20);
+    this.client.start();
+  }
+
+  report(): ObserverReport {
+    const away = this.client.state !== 'connected';
+    return {
+      kind: 'report',
+      registry: this.registry.toWire(),
+      openGapFromMs: this.gapFromMs ?? (away ? this.latestMs : undefined),
+    };
+  }
+
+  /** Ends session and connection, and tells what was seen. */
+  finish(): FromObserver {
+    clearInterval(this.ticker);
+    this.client.stop(0);
+    return { kind: 'seen', seen: this.seen.map((set) => set.toRanges()) };
+  }
+
+  // The client's events.
+
+  will(): Will | undefined {
+    return undefined;
+  }
+
+  subscriptions(): readonly Subscription[] {
+    const { topics } = this.profile;
+    return [
+      { filter: topics.format('+', 'status'), qos: 1 },
+      { filter: topics.format('+', 'telemetry'), qos: 1 },
+    ];
+  }
+
+  onConnected(resumed: boolean): void {
+    if (!resumed && this.ready) this.gapFromMs ??= this.latestMs;
+  }
+
+  onSubscribed(): void {
+    if (this.client.subscribeRefusedCount > 0) {
+      const filter = this.profile.topics.format('+', 'telemetry');
+      this.send({ kind: 'unreachable', reason: `the broker refused a subscription to ${filter}` });
+    } else if (!this.ready) {
+      this.ready = true;
+      this.send({ kind: 'ready' });
+    } else if (this.gapFromMs !== undefined) {
+      const toMs = this.clock.monotonicMs();
+      this.send({ kind: 'gap', gap: { fromMs: this.gapFromMs, toMs } });
+      this.gapFromMs = undefined;
+    }
+  }
+
+  onDisconnected(reason: string): void {
+    if (this.ready) return;
+    this.attemptCount += 1;
+    const late = this.clock.monotonicMs() >= CONNECT_MS_MAX;
+    if (this.attemptCount >= ATTEMPT_COUNT_MAX || late) {
+      this.send({ kind: 'unreachable', reason });
+    }
+  }
+
+  onReady(): void {
+    // The observer publishes nothing.
+  }
+
+  onSettled(): void {
+    // The observer publishes nothing.
+  }
+
+  resend(): PublishResult {
+    return PUBLISH_TOO_LARGE;
+  }
+
+  onMessage(packet: Packet, source: Uint8Array): void {
+    const topic = text(source, packet.topicStart, packet.topicEnd);
+    const { topics } = this.profile;
+    const telemetryOf = topics.idOf(topic, 'telemetry');
+    const index = this.indexOf.get(telemetryOf === '' ? topics.idOf(topic, 'status') : telemetryOf);
+    // On a shared broker other devices use the same topics; a retained status is of an older run.
+    if (index === undefined || packet.retain) return;
+    const { payloadStart, payloadEnd } = packet;
+    if (telemetryOf === '') this.takeStatus(index, source, payloadStart, payloadEnd);
+    else this.takeTelemetry(index, source, payloadStart, payloadEnd);
+  }
+
+  private takeTelemetry(index: number, source: Uint8Array, start: number, end: number): void {
+    const { pack } = this;
+    if (!readPackHead(source, start, end, pack)) return;
+    const fleet = this.fleetOf[index]!;
+    if (!this.seen[index]!.add(pack.sequence)) {
+      this.registry.counter('messages_duplicated', fleet).add();
+      return;
+    }
+    this.registry.counter('messages_observed', fleet).add();
+    const scheduledMs = pack.baseTimeS * 1000 - this.task.start.epochMs;
+    if (scheduledMs > this.latestMs) this.latestMs = scheduledMs;
+    // Sampled before the device's present connection: it waited for that, not for the broker.
+    if (pack.baseTimeS * 1000 < this.sinceMs[index]!) return;
+    const latencyMs = this.clock.monotonicMs() - scheduledMs;
+    this.registry.trend('delivery_latency_ms', fleet).record(latencyMs);
+  }
+
+  private takeStatus(index: number, source: Uint8Array, start: number, end: number): void {
+    const reader = new CborReader();
+    reader.reset(source, start, end);
+    const status = readValue(reader, STATUS_LIMITS) as { since?: unknown } | undefined;
+    if (typeof status?.since === 'number') this.sinceMs[index] = status.since * 1000;
+  }
+
+  private indexDevices(): void {
+    const { run, scenario } = this.task;
+    let device = 0;
+    for (const [fleetIndex, fleet] of scenario.fleets.entries()) {
+      for (let index = 0; index < fleet.count; index += 1) {
+        this.indexOf.set(deviceId(fleet.id, run, fleet.name, index), device);
+        this.fleetOf[device] = fleetIndex;
+        device += 1;
+      }
+    }
+  }
+
+  private tick(): void {
+    this.client.tick(this.clock.monotonicMs());
+  }
+}
+
+function text(source: Uint8Array, start: number, end: number): string {
+  return Buffer.from(source.buffer, source.byteOffset + start, end - start).toString('latin1');
+}

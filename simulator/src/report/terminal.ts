@@ -1,0 +1,244 @@
+// The summary as people read it in a terminal: verdicts first, then the ledger, then numbers.
+
+import { styleText } from 'node:util';
+import { METRICS, type MetricName } from '../metrics/names.ts';
+import { type MetricValue, taggedName } from '../metrics/snapshot.ts';
+import { parseMetric, type ThresholdResult } from '../metrics/thresholds.ts';
+import { formatBytes, formatInteger, formatMs, formatPerSecond, formatShare } from './format.ts';
+import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
+
+type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
+type Paint = (style: Style, text: string) => string;
+
+/** Whether a stream shows colours: a terminal, and no NO_COLOR (no-color.org). */
+export function hasColor(stream: { isTTY?: boolean; hasColors?: () => boolean }): boolean {
+  return stream.isTTY === true && stream.hasColors?.() === true;
+}
+
+/** The whole summary, ending in a line break. */
+export function renderSummary(summary: Summary, color: boolean): string {
+  const paint: Paint = (style, text) =>
+    color ? styleText(style, text, { validateStream: false }) : text;
+  const sections = [
+    heading(summary, paint),
+    thresholds(summary, paint),
+    ledger(summary.ledger, paint),
+    fleets(summary, paint),
+    metrics(summary, paint),
+    verdict(summary, paint),
+  ];
+  const text = sections
+    .filter((lines) => lines.length > 0)
+    .map((lines) => lines.map((line) => `  ${line}`.trimEnd()).join('\n'))
+    .join('\n\n');
+  return `\n${text}\n`;
+}
+
+function plural(count: number, thing: string): string {
+  return `${formatInteger(count)} ${thing}${count === 1 ? '' : 's'}`;
+}
+
+function heading(summary: Summary, paint: Paint): string[] {
+  const { scenario, seed, devices, broker, protocol, mode, performance } = summary;
+  const first = [paint('bold', scenario), plural(devices, 'device'), `seed ${seed}`];
+  const server = broker === 'embedded' ? 'embedded broker' : broker;
+  const time = mode === 'live' ? formatMs(performance.wallMs) : 'virtual time';
+  return [first.join(' · '), paint('dim', [server, protocol, time].join(' · '))];
+}
+
+/** Cells in columns; the first `left` columns are aligned to the left, the others to the right. */
+function columns(rows: readonly (readonly string[])[], left: number): string[] {
+  const count = Math.max(0, ...rows.map((row) => row.length));
+  const widths = Array.from({ length: count }, (_, index) =>
+    Math.max(...rows.map((row) => (row[index] ?? '').length)),
+  );
+  return rows.map((row) =>
+    row
+      .map((cell, index) =>
+        index < left ? cell.padEnd(widths[index]!) : cell.padStart(widths[index]!),
+      )
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function thresholds({ thresholds: results }: Summary, paint: Paint): string[] {
+  if (results.length === 0) return [];
+  const rows = columns(
+    results.map((result) => [result.metric, result.expression, measured(result)]),
+    3,
+  );
+  const lines = rows.map((row, index) =>
+    results[index]!.ok ? `${paint('green', '✓')} ${row}` : paint('red', `✗ ${row}`),
+  );
+  return [paint('bold', 'THRESHOLDS'), ...lines.map((line) => `  ${line}`)];
+}
+
+/** The value that a threshold was judged by, in the unit of its metric. */
+function measured({ metric, expression, value }: ThresholdResult): string {
+  if (value === null) return 'nothing was measured';
+  const parsed = parseMetric(metric);
+  const definition = parsed.ok ? METRICS[parsed.name] : undefined;
+  if (definition?.kind === 'rate') return formatShare(value);
+  if (definition?.kind === 'counter' && expression.trim().startsWith('rate')) {
+    return formatPerSecond(value);
+  }
+  if (definition?.kind === 'trend' && !expression.trim().startsWith('count')) {
+    return formatMs(value);
+  }
+  return formatInteger(value);
+}
+
+/** The terms that follow `observed`, and what each says when it is not zero. */
+const LEDGER_TERMS = [
+  ['lost', 'never acknowledged by the broker, never received'],
+  ['unseen', 'acknowledged by the broker, yet never delivered by it'],
+  ['unobservable', 'acknowledged while the subscriber had lost its session'],
+  ['dropped', 'dropped by a full buffer on the device'],
+  ['volatile', 'held in RAM only when a device restarted'],
+  ['pending', 'still in a buffer on the device when the run ended'],
+] as const satisfies readonly (readonly [keyof Ledger, string])[];
+
+/** Terms that are no loss of a message. */
+const HARMLESS: readonly string[] = ['unobservable', 'pending'];
+
+function ledger(entries: Ledger, paint: Paint): string[] {
+  const rows: [string, string, number, string][] = [
+    [' ', 'produced', entries.produced, 'put into their buffers by the devices'],
+    ['=', 'observed', entries.observed, 'received from the broker by an independent subscriber'],
+    ...LEDGER_TERMS.map(([term, meaning]): [string, string, number, string] => [
+      '+',
+      term,
+      entries[term],
+      entries[term] === 0 ? '' : meaning,
+    ]),
+  ];
+  const numbers = columns(
+    rows.map(([, , count]) => [formatInteger(count)]),
+    0,
+  );
+  const width = Math.max(...rows.map(([, name]) => name.length));
+  const lines = rows.map(([sign, name, count, meaning], index) => {
+    const text = `${sign} ${name.padEnd(width)}  ${numbers[index]}`;
+    if (index < 2) return `${text}  ${paint('dim', meaning)}`;
+    if (count === 0) return paint('dim', text);
+    return paint(HARMLESS.includes(name) ? 'yellow' : 'red', `${text}  ${meaning}`);
+  });
+  return [
+    `${paint('bold', 'LEDGER')}  ${paint('dim', 'where every message went')}`,
+    ...lines.map((line) => `  ${line}`),
+    ...ledgerNotes(entries, paint),
+  ];
+}
+
+function ledgerNotes({ produced, duplicated, balanced, ...rest }: Ledger, paint: Paint): string[] {
+  const notes: string[] = [];
+  if (duplicated > 0) {
+    const note = `${plural(duplicated, 'message')} arrived more than once, as QoS 1 allows`;
+    notes.push(`  ${paint('dim', note)}`);
+  }
+  if (!balanced) {
+    const sum = Object.values(rest).reduce((left, right) => left + right, 0);
+    const note = `the terms add up to ${formatInteger(sum)}, not to ${formatInteger(produced)}`;
+    notes.push(`  ${paint('red', `✗ ${note}: please report this, it is a bug of flotilla`)}`);
+  }
+  return notes;
+}
+
+/** One row per fleet, where there is more than one. */
+function fleets({ metrics: snapshot }: Summary, paint: Paint): string[] {
+  const names = Object.keys(snapshot).flatMap(
+    (key) => /^devices\{fleet:(.*)\}$/.exec(key)?.[1] ?? [],
+  );
+  if (names.length < 2) return [];
+  const head = ['FLEETS', 'devices', 'connected', 'produced', 'observed', 'lost', 'p95 delivery'];
+  const rows = names.map((fleet) => {
+    const value = (metric: MetricName) => snapshot[taggedName(metric, fleet)];
+    const count = (metric: MetricName) => formatInteger(countOf(value(metric)));
+    const delivery = value('delivery_latency_ms');
+    return [
+      `  ${fleet}`,
+      count('devices'),
+      count('devices_connected'),
+      count('messages_produced'),
+      count('messages_observed'),
+      count('messages_lost'),
+      delivery?.kind === 'trend' && delivery.count > 0 ? formatMs(delivery.p95) : '-',
+    ];
+  });
+  return boldHead(columns([head, ...rows], 1), paint);
+}
+
+function countOf(metric: MetricValue | undefined): number {
+  return metric?.kind === 'counter' || metric?.kind === 'gauge' ? metric.value : 0;
+}
+
+/** The word in capitals is bold, the names of the columns are dim. */
+function boldHead([head = '', ...rest]: readonly string[], paint: Paint): string[] {
+  const [title = ''] = /^[A-Z]+/.exec(head) ?? [];
+  return [`${paint('bold', title)}${paint('dim', head.slice(title.length))}`, ...rest];
+}
+
+/** Counters with their rates, then trends in a table. The ledger's terms are not repeated. */
+function metrics({ metrics: snapshot, run }: Summary, paint: Paint): string[] {
+  const seconds = run.durationMs / 1000;
+  const trends: string[][] = [];
+  const counts: string[][] = [];
+  for (const [name, metric] of Object.entries(snapshot)) {
+    if (!Object.hasOwn(METRICS, name) || isLedgerTerm(name)) continue;
+    if (metric.kind === 'trend') {
+      const { min, avg, med, p90, p95, p99, max } = metric;
+      const values = [min, avg, med, p90, p95, p99, max];
+      trends.push([`  ${name}`, ...values.map((ms) => (metric.count > 0 ? formatMs(ms) : '-'))]);
+    } else if (metric.kind === 'rate') {
+      const measuredAny = metric.passes + metric.fails > 0;
+      counts.push([`  ${name}`, measuredAny ? formatShare(metric.value) : '-']);
+    } else {
+      const rate = metric.kind === 'counter' && metric.value > 0 && seconds > 0;
+      const perSecond = rate ? [formatPerSecond(metric.value / seconds)] : [];
+      counts.push([`  ${name}`, formatInteger(metric.value), ...perSecond]);
+    }
+  }
+  const head = ['LATENCY', 'min', 'avg', 'med', 'p90', 'p95', 'p99', 'max'];
+  return [
+    ...boldHead(columns([head, ...trends], 1), paint),
+    '',
+    ...boldHead(columns([['METRICS'], ...counts], 1), paint),
+  ];
+}
+
+function isLedgerTerm(name: string): boolean {
+  return [...LEDGER_TERMS.map(([term]) => term), 'duplicated'].includes(
+    name.replace('messages_', '') as 'lost',
+  );
+}
+
+function verdict(summary: Summary, paint: Paint): string[] {
+  const { performance, interrupted, abortedBy, passed } = summary;
+  const { workers, cpuMs, rssBytes, versions } = performance;
+  const cost = [
+    plural(workers, 'worker'),
+    `${formatMs(cpuMs)} CPU`,
+    formatBytes(rssBytes),
+    ...(versions.node === undefined ? [] : [`Node ${versions.node.replace(/^v/, '')}`]),
+  ].join(' · ');
+  const lines = [paint('dim', cost), ''];
+  if (passed) return [...lines, paint('green', paint('bold', 'PASSED'))];
+  const crossed = summary.thresholds.filter(({ ok }) => !ok).length;
+  const reasons = [
+    ...(interrupted === true ? ['interrupted'] : []),
+    ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
+    ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),
+    ...(summary.ledger.balanced ? [] : ['the ledger does not balance']),
+  ].join(', ');
+  const word = interrupted === true ? 'INTERRUPTED' : 'FAILED';
+  const [style, rest]: [Style, string] =
+    word === 'FAILED'
+      ? ['red', `: ${reasons}`]
+      : ['yellow', reasons === 'interrupted' ? '' : `: ${reasons}`];
+  return [
+    ...lines,
+    `${paint(style, paint('bold', word))}${rest}`,
+    `reproduce: ${reproduceCommand(summary)}`,
+  ];
+}

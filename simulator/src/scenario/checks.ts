@@ -1,0 +1,192 @@
+// Checks that need more than one member of a scenario. They read the plain tree, not the parsed
+// result, so that they also find their mistakes in a file that has others.
+
+import { METRICS } from '../metrics/names.ts';
+import { nearest } from '../metrics/nearest.ts';
+import { parseExpression, parseMetric } from '../metrics/thresholds.ts';
+import { parseBrokerUrl } from './broker-url.ts';
+import { DEVICES_MAX, ID_DEFAULT } from './file-schema.ts';
+import { type Mistake, type Path, show } from './mistakes.ts';
+import { DEVICE_ID_LENGTH_MAX, deviceId, RUN_ID_LENGTH_MAX } from './schema.ts';
+import type { Value } from './tree.ts';
+import { parseCount, parseDuration } from './units.ts';
+
+type Members = { readonly [key: string]: Value };
+
+/** All mistakes between members. Members of a wrong form are left to the schema. */
+export function crossCheck(scenario: Value): Mistake[] {
+  const root = members(scenario);
+  const fleets = list(root.fleets).map(members);
+  const names = fleets.flatMap(({ name }) => (typeof name === 'string' ? [name] : []));
+  return [
+    ...checkFleets(fleets),
+    ...fleets.flatMap(({ sensors }, index) => checkSensors(sensors, ['fleets', index, 'sensors'])),
+    ...checkTimes(root, names),
+    ...checkBroker(members(root.broker)),
+    ...Object.entries(members(root.thresholds)).flatMap(([metric, entries]) =>
+      checkThresholds(metric, list(entries), names),
+    ),
+  ];
+}
+
+function members(value: Value | undefined): Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {};
+}
+
+function list(value: Value | undefined): readonly Value[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function checkFleets(fleets: readonly Members[]): Mistake[] {
+  const mistakes = duplicateNames(fleets, ['fleets'], 'fleet');
+  let total = 0;
+  for (const [index, fleet] of fleets.entries()) {
+    const count = parseCount(fleet.count) ?? 0;
+    total += count;
+    if (count <= DEVICES_MAX && total > DEVICES_MAX && total - count <= DEVICES_MAX) {
+      const message = `all fleets together have ${total} devices, at most ${DEVICES_MAX} can run`;
+      mistakes.push({ path: ['fleets', index, 'count'], message });
+    }
+    mistakes.push(...checkId(fleets, index, count));
+  }
+  return mistakes;
+}
+
+function duplicateNames(entries: readonly Members[], path: Path, what: string): Mistake[] {
+  const seen = new Set<Value>();
+  return entries.flatMap(({ name }, index) => {
+    if (typeof name !== 'string') return [];
+    const duplicate = seen.has(name);
+    seen.add(name);
+    const message = `another ${what} is named ${show(name)} already`;
+    return duplicate ? [{ path: [...path, index, 'name'], message }] : [];
+  });
+}
+
+function checkId(fleets: readonly Members[], index: number, count: number): Mistake[] {
+  const { name, id = ID_DEFAULT } = fleets[index]!;
+  if (typeof name !== 'string' || typeof id !== 'string') return [];
+  const path = ['fleets', index, 'id'];
+  const longest = deviceId(id, 'r'.repeat(RUN_ID_LENGTH_MAX), name, Math.max(0, count - 1));
+  if (longest.length > DEVICE_ID_LENGTH_MAX) {
+    const message = `gives ids of ${longest.length} characters, at most ${DEVICE_ID_LENGTH_MAX} are allowed`;
+    return [{ path, message }];
+  }
+  const other = fleets
+    .slice(0, index)
+    .find(
+      (fleet) =>
+        typeof fleet.name === 'string' &&
+        fleet.name !== name &&
+        idsCanMeet(fixedParts(fleet.id ?? ID_DEFAULT, fleet.name), fixedParts(id, name)),
+    );
+  if (other === undefined) return [];
+  const message = `can give the same ids as fleet ${show(other.name)}: put {fleet} into it`;
+  return [{ path, message }];
+}
+
+/** What stands before and after the index. */
+function fixedParts(id: Value, fleet: string): [string, string] {
+  // No id holds a brace, so the run stays apart from all letters.
+  const [before = '', after = ''] = String(id).replaceAll('{fleet}', fleet).split('{index}');
+  return [before, after];
+}
+
+/**
+ * Whether two patterns can give one id: the indexes are digits, so what one pattern has beyond
+ * the other on either side must be digits too.
+ */
+function idsCanMeet(a: readonly [string, string], b: readonly [string, string]): boolean {
+  const [front, otherFront] = a[0].length < b[0].length ? [a[0], b[0]] : [b[0], a[0]];
+  const [back, otherBack] = a[1].length < b[1].length ? [a[1], b[1]] : [b[1], a[1]];
+  return (
+    otherFront.startsWith(front) &&
+    otherBack.endsWith(back) &&
+    /^\d*$/.test(otherFront.slice(front.length)) &&
+    /^\d*$/.test(otherBack.slice(0, otherBack.length - back.length))
+  );
+}
+
+function checkSensors(sensors: Value | undefined, path: Path): Mistake[] {
+  const entries = list(sensors).map(members);
+  const mistakes = duplicateNames(entries, path, 'sensor of this fleet');
+  for (const [index, { model, start, min, max }] of entries.entries()) {
+    if (model !== 'random-walk' || typeof min !== 'number' || typeof max !== 'number') continue;
+    const at = [...path, index];
+    if (min >= max) {
+      mistakes.push({ path: [...at, 'max'], message: `expected more than min ${min}, got ${max}` });
+    } else if (typeof start === 'number' && (start < min || start > max)) {
+      const message = `expected a value from min ${min} to max ${max}, got ${start}`;
+      mistakes.push({ path: [...at, 'start'], message });
+    }
+  }
+  return mistakes;
+}
+
+function checkTimes(root: Members, fleets: readonly string[]): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const durationMs = parseDuration(root.duration) ?? Number.POSITIVE_INFINITY;
+  const within = `within the duration ${root.duration}`;
+  if ((parseDuration(root.ramp) ?? 0) > durationMs) {
+    mistakes.push({ path: ['ramp'], message: `expected a time ${within}, got ${root.ramp}` });
+  }
+  for (const [index, event] of list(root.timeline).map(members).entries()) {
+    if ((parseDuration(event.at) ?? 0) >= durationMs) {
+      const message = `expected a time ${within}, got ${event.at}`;
+      mistakes.push({ path: ['timeline', index, 'at'], message });
+    }
+    for (const [position, fleet] of list(members(event.outage).fleets).entries()) {
+      if (typeof fleet === 'string' && !fleets.includes(fleet)) {
+        const path = ['timeline', index, 'outage', 'fleets', position];
+        mistakes.push({ path, message: unknownFleet(fleet, fleets) });
+      }
+    }
+  }
+  return mistakes;
+}
+
+function unknownFleet(name: string, fleets: readonly string[]): string {
+  return `no fleet is named ${show(name)}${nearest(name, fleets)}`;
+}
+
+function checkBroker(broker: Members): Mistake[] {
+  const url = typeof broker.url === 'string' ? parseBrokerUrl(broker.url) : undefined;
+  if (url === undefined) return [];
+  const mistakes: Mistake[] = [];
+  for (const member of ['ca', 'certificate', 'key', 'verify']) {
+    if (url.tls === undefined && broker[member] !== undefined) {
+      const message = 'is for TLS only: the url begins with mqtt://, not mqtts://';
+      mistakes.push({ path: ['broker', member], message });
+    }
+  }
+  if ((broker.certificate === undefined) !== (broker.key === undefined)) {
+    const [present, absent] =
+      broker.key === undefined ? ['certificate', 'key'] : ['key', 'certificate'];
+    mistakes.push({ path: ['broker', present], message: `is of no use without ${absent}` });
+  }
+  return mistakes;
+}
+
+function checkThresholds(
+  metric: string,
+  entries: readonly Value[],
+  fleets: readonly string[],
+): Mistake[] {
+  const path = ['thresholds', metric];
+  const parsed = parseMetric(metric);
+  if (!parsed.ok) return [{ path, message: parsed.message, atKey: true }];
+  const mistakes: Mistake[] = [];
+  if (parsed.fleet !== undefined && !fleets.includes(parsed.fleet)) {
+    mistakes.push({ path, message: unknownFleet(parsed.fleet, fleets), atKey: true });
+  }
+  for (const [index, entry] of entries.entries()) {
+    const nested = typeof entry !== 'string';
+    const text = nested ? members(entry).threshold : entry;
+    if (typeof text !== 'string') continue;
+    const expression = parseExpression(text, METRICS[parsed.name].kind);
+    if (expression.ok) continue;
+    const at = nested ? [...path, index, 'threshold'] : [...path, index];
+    mistakes.push({ path: at, message: expression.message });
+  }
+  return mistakes;
+}

@@ -1,0 +1,316 @@
+// The form of a scenario file (YAML), as a zod schema: what `validate` checks, and the JSON
+// Schema that editors complete from.
+//
+//   name: telemetry
+//   fleets:
+//     - name: thermometers
+//       count: 500
+//       interval: 2s
+//       sensors:
+//         - { name: temperature, unit: Cel, model: sine, mean: 21, amplitude: 4, period: 10m }
+//   duration: 20s
+//   thresholds:
+//     messages_lost: ['count==0']
+//     'delivery_latency_ms{fleet:thermometers}': ['p(95)<500']
+//   ci:
+//     fleets.thermometers.count: 50
+//
+// Checks that need more than one member are in `checks.ts`.
+
+import { z } from 'zod';
+import { hidePassword, parseBrokerUrl } from './broker-url.ts';
+import { show } from './mistakes.ts';
+import { DEVICE_ID_LENGTH_MAX } from './schema.ts';
+import {
+  formatCount,
+  formatDuration,
+  formatSize,
+  parseCount,
+  parseDuration,
+  parseSize,
+} from './units.ts';
+
+/** Devices of one run. */
+export const DEVICES_MAX = 10_000_000;
+const SEED_MAX = 0xffffffff;
+export const FLEETS_MAX = 100;
+export const SENSORS_MAX = 32;
+/** A year: what virtual mode may want to simulate. */
+const DURATION_MS_MAX = 365 * 86_400_000;
+/** MQTT 3.1.1 §3.1.2.10: a two-byte number of seconds. */
+const KEEP_ALIVE_MS_MAX = 65_535_000;
+/** MQTT 5 §3.1.2.11.2: a four-byte number of seconds, of which the last means "never". */
+const SESSION_EXPIRY_MS_MAX = 0xfffffffe * 1000;
+const BUFFER_SIZE_MIN = 256;
+const BUFFER_SIZE_MAX = 16_777_216;
+const INFLIGHT_MAX = 1_000;
+const CONNECTS_IN_FLIGHT_MAX = 10_000;
+
+export const START_DEFAULT = '2026-01-01T00:00:00Z';
+export const TOPICS_DEFAULT = 'devices/{id}/{topic}';
+export const ID_DEFAULT = '{run}-{fleet}-{index}';
+
+interface QuantityForm {
+  readonly what: string;
+  readonly parse: (value: unknown) => number | undefined;
+  readonly format: (value: number) => string;
+  readonly min: number;
+  readonly max: number;
+  /** The value is a multiple of this. */
+  readonly multiple?: number;
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+/** For editors; a quantity may also come from the environment. */
+function quantityPattern(units: string): string {
+  return `^(\\d+(\\.\\d+)?(${units})|\\$\\{\\w+\\})$`;
+}
+
+function quantity(form: QuantityForm, description: string) {
+  return z
+    .unknown()
+    .transform((input, context): number => {
+      const value = form.parse(input);
+      const message = quantityMistake(form, input, value);
+      if (message === undefined) return value!;
+      context.addIssue({ code: 'custom', message, input });
+      return z.NEVER;
+    })
+    .meta({ ...form.json, description });
+}
+
+function quantityMistake(form: QuantityForm, input: unknown, value: number | undefined) {
+  if (input === undefined) return `is missing: expected ${form.what}`;
+  if (value === undefined) return `expected ${form.what}, got ${show(input)}`;
+  const { min, max, multiple = 1, format } = form;
+  if (value < min) return `expected at least ${format(min)}, got ${show(input)}`;
+  if (value > max) return `expected at most ${format(max)}, got ${show(input)}`;
+  if (value % multiple !== 0) {
+    return `expected a multiple of ${format(multiple)}, got ${show(input)}`;
+  }
+  return undefined;
+}
+
+interface Range {
+  readonly min: number;
+  readonly max?: number;
+  readonly multiple?: number;
+}
+
+function duration(description: string, range: Range) {
+  const form = {
+    what: 'a duration such as 250ms, 90s, 5m, 1h or 7d',
+    parse: parseDuration,
+    format: formatDuration,
+    max: DURATION_MS_MAX,
+    json: { type: 'string', pattern: quantityPattern('ms|s|m|h|d') },
+  };
+  return quantity({ ...form, ...range }, description);
+}
+
+function count(description: string, range: Range & { readonly max: number }) {
+  const form = {
+    what: 'a count such as 500, 10k or 1M',
+    parse: parseCount,
+    format: formatCount,
+    json: { type: ['integer', 'string'], pattern: quantityPattern('[kM]?'), minimum: range.min },
+  };
+  return quantity({ ...form, ...range }, description);
+}
+
+function size(description: string, range: Range & { readonly max: number }) {
+  const form = {
+    what: 'a size such as 512B, 4KB or 1MB',
+    parse: parseSize,
+    format: formatSize,
+    json: { type: ['integer', 'string'], pattern: quantityPattern('(B|KB|MB)?') },
+  };
+  return quantity({ ...form, ...range }, description);
+}
+
+const text = () => z.string().min(1);
+const number = () => z.number();
+
+const kebab = () =>
+  text()
+    .max(32)
+    .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, {
+      error: (issue) =>
+        `expected lower-case letters, digits and single hyphens, got ${show(issue.input)}`,
+    });
+
+const sensorMembers = {
+  // RFC 8428 §4.5.1: names start with a letter or digit.
+  name: text()
+    .max(32)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9\-:./_]*$/, {
+      error: (issue) =>
+        `expected letters, digits and - : . / _ (RFC 8428 §4.5.1), got ${show(issue.input)}`,
+    })
+    .describe('Name of the sensor in its SenML records.'),
+  unit: text().max(16).optional().describe('SenML unit (RFC 8428 §12.1), such as Cel or %RH.'),
+};
+
+const sensor = z.discriminatedUnion('model', [
+  z.strictObject({ ...sensorMembers, model: z.literal('constant'), value: number() }),
+  z.strictObject({
+    ...sensorMembers,
+    model: z.literal('random-walk'),
+    start: number(),
+    step: number().positive().describe('Largest move from one sample to the next.'),
+    min: number(),
+    max: number(),
+  }),
+  z.strictObject({
+    ...sensorMembers,
+    model: z.literal('sine'),
+    mean: number(),
+    amplitude: number(),
+    period: duration('Length of one wave.', { min: 1 }),
+  }),
+  z.strictObject({
+    ...sensorMembers,
+    model: z.literal('noise'),
+    mean: number(),
+    deviation: number().min(0).describe('Standard deviation.'),
+  }),
+]);
+
+const ID_FORM = `expected an id pattern of letters, digits and . _ : - with {index} once, {run} and {fleet} if wanted`;
+
+const fleet = z.strictObject({
+  name: kebab().describe('Name of the fleet: a tag of its metrics, a part of its ids.'),
+  count: count('Number of devices, such as 500, 10k or 1M.', { min: 1, max: DEVICES_MAX }),
+  id: text()
+    .max(DEVICE_ID_LENGTH_MAX)
+    .refine(isIdPattern, { error: (issue) => `${ID_FORM}, got ${show(issue.input)}` })
+    .prefault(ID_DEFAULT)
+    .describe('Pattern of client ids.'),
+  interval: duration('Time between two samples of all sensors.', { min: 1 }),
+  qos: z.literal([0, 1]).prefault(1).describe('MQTT QoS of telemetry.'),
+  sensors: z.array(sensor).min(1).max(SENSORS_MAX),
+  keepAlive: duration('MQTT keep-alive in whole seconds; 0s = off.', {
+    min: 0,
+    max: KEEP_ALIVE_MS_MAX,
+    multiple: 1000,
+  }).prefault('60s'),
+  sessionExpiry: duration('How long the broker keeps a session, in whole seconds.', {
+    min: 0,
+    max: SESSION_EXPIRY_MS_MAX,
+    multiple: 1000,
+  }).prefault('1h'),
+  protocol: z
+    .literal(['auto', 5, '3.1.1'])
+    .prefault('auto')
+    .describe('auto = MQTT 5, and 3.1.1 where the broker refuses it.'),
+  buffer: size('Bytes of a device’s outbox, such as 4KB.', {
+    min: BUFFER_SIZE_MIN,
+    max: BUFFER_SIZE_MAX,
+  }).prefault('4KB'),
+  inflight: count('Unacknowledged messages at once.', { min: 1, max: INFLIGHT_MAX }).prefault(8),
+});
+
+const broker = z.strictObject({
+  url: text()
+    .refine((url) => parseBrokerUrl(url) !== undefined, {
+      error: (issue) =>
+        `expected mqtt://host[:port] or mqtts://host[:port], got ${show(hidePassword(issue.input))}`,
+    })
+    .describe('mqtt://host[:port] or mqtts://host[:port].'),
+  username: text().optional(),
+  password: z
+    .string({ error: 'expected text (put it in quotes)' })
+    .optional()
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what the file says.
+    .describe('Best given as ${BROKER_PASSWORD}.'),
+  ca: text().optional().describe('Trusted certificates: PEM text, or the path of a PEM file.'),
+  certificate: text().optional().describe('Client certificate: PEM text or the path of a file.'),
+  key: text().optional().describe('Client key: PEM text or the path of a file.'),
+  verify: z.boolean().prefault(true).describe('false takes any certificate: tests only.'),
+});
+
+const outage = z.strictObject({
+  for: duration('How long no connection opens.', { min: 1 }),
+  fleets: z.array(kebab()).min(1).optional().describe('Fleets that it hits; absent = all.'),
+});
+
+const threshold = z.union([
+  z.string(),
+  z.strictObject({
+    threshold: z.string(),
+    abortOnFail: z.boolean().prefault(false).describe('End the run as soon as it fails.'),
+    delayAbortEval: duration('Do not end the run before this.', { min: 0 }).prefault('0s'),
+  }),
+]);
+
+/** A whole scenario file. */
+export const fileSchema = z
+  .strictObject({
+    name: kebab(),
+    description: z.string().optional(),
+    seed: z
+      .int({
+        error: (issue) => `expected a whole number from 0 to ${SEED_MAX}, got ${show(issue.input)}`,
+      })
+      .min(0)
+      .max(SEED_MAX)
+      .optional()
+      .describe('Root of all randomness; absent = a new one for each run, which is printed.'),
+    start: z.iso
+      .datetime({
+        offset: true,
+        error: (issue) => `expected a time such as ${START_DEFAULT}, got ${show(issue.input)}`,
+      })
+      .prefault(START_DEFAULT)
+      .describe('Where virtual time starts.'),
+    broker: broker.optional().describe('Absent = a broker inside the run.'),
+    topics: text()
+      .max(200)
+      .refine(isTopicTemplate, {
+        error: (issue) =>
+          `expected a topic with {id} and {topic} and without + and #, got ${show(issue.input)}`,
+      })
+      .prefault(TOPICS_DEFAULT),
+    fleets: z.array(fleet).min(1).max(FLEETS_MAX),
+    connect: z
+      .strictObject({
+        inFlight: count('Connects under way at once.', { min: 1, max: CONNECTS_IN_FLIGHT_MAX })
+          // The listen backlog of mosquitto is 100; beyond it a connect waits a second.
+          .prefault(80),
+        rate: z.number().positive().optional().describe('Connects started per second.'),
+        timeout: duration('Until CONNACK.', { min: 1 }).prefault('10s'),
+      })
+      .prefault({}),
+    ramp: duration('The first connects are spread over this.', { min: 0 }).prefault('0s'),
+    duration: duration('How long devices sample.', { min: 1 }),
+    settle: duration('Bound on draining buffers at the end.', { min: 0 }).prefault('30s'),
+    timeline: z
+      .array(z.strictObject({ at: duration('Since the start.', { min: 0 }), outage }))
+      .prefault([]),
+    thresholds: z
+      .record(z.string(), z.array(threshold).min(1))
+      .prefault({})
+      .describe('By metric or metric{fleet:name}: expressions such as p(95)<500 or count==0.'),
+    ci: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .describe('Overrides for --ci, by path: fleets.thermometers.count: 50'),
+  })
+  .meta({ title: 'Flotilla scenario' });
+
+export type ScenarioFile = z.output<typeof fileSchema>;
+
+function isIdPattern(pattern: string): boolean {
+  if (pattern.split('{index}').length !== 2) return false;
+  return /^[A-Za-z0-9._:-]*$/.test(pattern.replaceAll(/\{(run|fleet|index)\}/g, ''));
+}
+
+function isTopicTemplate(template: string): boolean {
+  const rest = template.replace('{id}', '').replace('{topic}', '');
+  return (
+    template.includes('{id}') &&
+    template.includes('{topic}') &&
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: MQTT 3.1.1 §4.7.3 forbids NUL.
+    !/[+#{}\u0000]/.test(rest)
+  );
+}

@@ -1,0 +1,103 @@
+// From the form of the file to the scenario: defaults are in, units become ms and bytes.
+
+import { parseBrokerUrl } from './broker-url.ts';
+import type { ScenarioFile } from './file-schema.ts';
+import type { Broker, Fleet, Scenario, SensorModel } from './schema.ts';
+
+/** The scenario that a valid file means. TLS members still hold what the file says. */
+export function normalise(file: ScenarioFile, randomSeed: () => number): Scenario {
+  const fleets = file.fleets.map(normaliseFleet);
+  const names = fleets.map(({ name }) => name);
+  return {
+    name: file.name,
+    ...(file.description === undefined ? {} : { description: file.description }),
+    seed: file.seed ?? randomSeed(),
+    startMs: Date.parse(file.start),
+    ...(file.broker === undefined ? {} : { broker: normaliseBroker(file.broker) }),
+    topics: file.topics,
+    fleets,
+    connect: {
+      inFlight: file.connect.inFlight,
+      ...(file.connect.rate === undefined ? {} : { rate: file.connect.rate }),
+      timeoutMs: file.connect.timeout,
+    },
+    rampMs: file.ramp,
+    durationMs: file.duration,
+    settleMs: file.settle,
+    timeline: file.timeline
+      .map(({ at, outage }) => ({
+        kind: 'outage' as const,
+        atMs: at,
+        forMs: outage.for,
+        fleets: outage.fleets ?? names,
+      }))
+      .sort((a, b) => a.atMs - b.atMs),
+    thresholds: Object.entries(file.thresholds).flatMap(([metric, entries]) =>
+      entries.map((entry) => ({
+        metric,
+        expression: typeof entry === 'string' ? entry : entry.threshold,
+        abortOnFail: typeof entry === 'string' ? false : entry.abortOnFail,
+        delayAbortMs: typeof entry === 'string' ? 0 : entry.delayAbortEval,
+      })),
+    ),
+  };
+}
+
+function normaliseFleet(fleet: ScenarioFile['fleets'][number]): Fleet {
+  return {
+    name: fleet.name,
+    count: fleet.count,
+    id: fleet.id,
+    intervalMs: fleet.interval,
+    qos: fleet.qos,
+    sensors: fleet.sensors.map((sensor) => ({
+      name: sensor.name,
+      ...(sensor.unit === undefined ? {} : { unit: sensor.unit }),
+      model: normaliseModel(sensor),
+    })),
+    keepAliveMs: fleet.keepAlive,
+    sessionExpiryMs: fleet.sessionExpiry,
+    protocol: fleet.protocol === 5 ? '5' : fleet.protocol,
+    bufferSize: fleet.buffer,
+    inflight: fleet.inflight,
+  };
+}
+
+function normaliseModel(sensor: ScenarioFile['fleets'][number]['sensors'][number]): SensorModel {
+  switch (sensor.model) {
+    case 'constant':
+      return { kind: 'constant', value: sensor.value };
+    case 'random-walk': {
+      const { start, step, min, max } = sensor;
+      return { kind: 'random-walk', start, step, min, max };
+    }
+    case 'sine': {
+      const { mean, amplitude, period } = sensor;
+      return { kind: 'sine', mean, amplitude, periodMs: period };
+    }
+    case 'noise':
+      return { kind: 'noise', mean: sensor.mean, deviation: sensor.deviation };
+  }
+}
+
+function normaliseBroker(file: NonNullable<ScenarioFile['broker']>): Broker {
+  const parsed = parseBrokerUrl(file.url)!;
+  const { username = parsed.username, password = parsed.password, ca, certificate, key } = file;
+  return {
+    url: parsed.url,
+    host: parsed.host,
+    port: parsed.port,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password }),
+    ...(parsed.tls === undefined
+      ? {}
+      : {
+          tls: {
+            ...(ca === undefined ? {} : { ca }),
+            ...(certificate === undefined ? {} : { certificate }),
+            ...(key === undefined ? {} : { key }),
+            verify: file.verify,
+          },
+        }),
+  };
+}

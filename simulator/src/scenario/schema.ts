@@ -1,0 +1,127 @@
+// A scenario: what a run simulates and what it demands. This file holds the result of loading,
+// with every unit normalised and every default filled in; `file-schema.ts` holds the file's form.
+
+import type { Threshold } from '../metrics/thresholds.ts';
+
+/** How a sensor's value moves; all randomness comes from (seed, device, sensor). */
+export type SensorModel =
+  | { readonly kind: 'constant'; readonly value: number }
+  /** Each sample moves by at most `step` either way and stays within [min, max]. */
+  | {
+      readonly kind: 'random-walk';
+      readonly start: number;
+      readonly step: number;
+      readonly min: number;
+      readonly max: number;
+    }
+  | {
+      readonly kind: 'sine';
+      readonly mean: number;
+      readonly amplitude: number;
+      readonly periodMs: number;
+    }
+  /** Normal distribution; `deviation` is the standard deviation. */
+  | { readonly kind: 'noise'; readonly mean: number; readonly deviation: number };
+
+export interface Sensor {
+  readonly name: string;
+  /** SenML unit (RFC 8428 §12.1), `Cel`, `%RH` … */
+  readonly unit?: string;
+  readonly model: SensorModel;
+}
+
+/** `auto` speaks MQTT 5 and falls back to 3.1.1. */
+export type Protocol = 'auto' | '5' | '3.1.1';
+
+export interface Fleet {
+  readonly name: string;
+  /** Devices; at least 1. */
+  readonly count: number;
+  /** Pattern of client ids with `{run}`, `{fleet}`, `{index}`; see `deviceId`. */
+  readonly id: string;
+  /** Between two samples of all sensors. */
+  readonly intervalMs: number;
+  readonly qos: 0 | 1;
+  readonly sensors: readonly Sensor[];
+  /** Whole seconds, 0 = off. */
+  readonly keepAliveMs: number;
+  /** Whole seconds. */
+  readonly sessionExpiryMs: number;
+  readonly protocol: Protocol;
+  /** Bytes of a device's outbox. */
+  readonly bufferSize: number;
+  /** Unacknowledged publishes at once. */
+  readonly inflight: number;
+}
+
+export interface Broker {
+  /** `mqtt://host:port` or `mqtts://host:port`, without credentials: safe to print. */
+  readonly url: string;
+  readonly host: string;
+  readonly port: number;
+  readonly username?: string;
+  readonly password?: string;
+  /** Present = TLS. PEM text, read from files where the scenario names files. */
+  readonly tls?: {
+    readonly ca?: string;
+    readonly certificate?: string;
+    readonly key?: string;
+    readonly verify: boolean;
+  };
+}
+
+/** At `atMs`, every connection of `fleets` breaks and none opens for `forMs`. */
+export interface Outage {
+  readonly kind: 'outage';
+  readonly atMs: number;
+  readonly forMs: number;
+  /** Names; all fleets when the file names none. */
+  readonly fleets: readonly string[];
+}
+
+export type TimelineEvent = Outage;
+
+export interface Scenario {
+  /** Kebab-case. */
+  readonly name: string;
+  readonly description?: string;
+  /** 0 to 2^32 - 1. */
+  readonly seed: number;
+  /** Where virtual time starts, ms since 1970; 2026-01-01T00:00:00Z by default. */
+  readonly startMs: number;
+  /** Absent = a broker inside the run. */
+  readonly broker?: Broker;
+  /** Topic template with `{id}` and `{topic}`. */
+  readonly topics: string;
+  readonly fleets: readonly Fleet[];
+  readonly connect: {
+    /** Connects under way at once. */
+    readonly inFlight: number;
+    /** Connects started per second; absent = as fast as `inFlight` allows. */
+    readonly rate?: number;
+    readonly timeoutMs: number;
+  };
+  /** First connects are spread evenly over this time; 0 = at once. */
+  readonly rampMs: number;
+  /** Of sampling, from the start of the run. */
+  readonly durationMs: number;
+  /** Bound on draining after sampling has stopped. */
+  readonly settleMs: number;
+  /** Ordered by `atMs`. */
+  readonly timeline: readonly TimelineEvent[];
+  readonly thresholds: readonly Threshold[];
+}
+
+/** Longest run id that `{run}` may stand for; client ids are checked with this length. */
+export const RUN_ID_LENGTH_MAX = 10;
+
+/** Longest client id: MQTT 3.1.1 servers need not take more than 23, all known ones take 64. */
+export const DEVICE_ID_LENGTH_MAX = 64;
+
+/** The client id of a device; `index` counts from 0 within its fleet. */
+export function deviceId(pattern: string, run: string, fleet: string, index: number): string {
+  return pattern
+    .replaceAll('{run}', run)
+    .replaceAll('{fleet}', fleet)
+    .replaceAll('{index}', String(index));
+}

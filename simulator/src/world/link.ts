@@ -1,0 +1,40 @@
+// The links between devices and broker. An outage cuts the streams of its fleets and refuses new
+// ones: it happens on the device's side, so it works against any broker.
+
+import type { NodeStream } from '@flotilla/sdk/node';
+import type { TimelineEvent } from '../scenario/schema.ts';
+
+const REASON = 'link down';
+
+export class Links {
+  /** Outages in force, per fleet. */
+  private readonly downCounts: Int32Array;
+  private readonly fleets: readonly string[];
+
+  constructor(fleets: readonly string[]) {
+    this.fleets = fleets;
+    this.downCounts = new Int32Array(fleets.length);
+  }
+
+  isDown(fleet: number): boolean {
+    return this.downCounts[fleet]! > 0;
+  }
+
+  /** Ends a stream as this link does. */
+  cut(stream: NodeStream): void {
+    stream.cut(REASON);
+  }
+
+  /** The indices of the fleets that an event is about. */
+  affected(event: TimelineEvent): number[] {
+    return event.fleets.map((name) => this.fleets.indexOf(name));
+  }
+
+  begin(event: TimelineEvent): void {
+    for (const fleet of this.affected(event)) this.downCounts[fleet]! += 1;
+  }
+
+  end(event: TimelineEvent): void {
+    for (const fleet of this.affected(event)) this.downCounts[fleet]! -= 1;
+  }
+}

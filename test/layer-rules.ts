@@ -1,0 +1,186 @@
+// The direction of dependencies: which folder may import what.
+//
+//   sdk/src imports nothing outside itself. bootloader-sim → types of the platform. ota-server →
+//   sdk, and images of bootloader-sim. simulator/live → ota-server; the rest of simulator → only
+//   the pure parts of it. Nothing imports simulator.
+
+import { posix } from 'node:path';
+import { isNode, lineOf, type Node, parse, type SourceFile, unwrap, walk } from './syntax.ts';
+
+/** What we read of a package.json. */
+export interface PackageFile {
+  readonly name: string;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+  readonly peerDependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+}
+
+export interface Repository {
+  /** By the folder of the workspace; `''` is the root. */
+  readonly packages: Readonly<Record<string, PackageFile>>;
+  readonly files: readonly SourceFile[];
+}
+
+export interface Import {
+  /** Undefined where it is computed. */
+  readonly specifier: string | undefined;
+  readonly line: number;
+  /** True when nothing of it is left at run time. */
+  readonly typeOnly: boolean;
+}
+
+const SDK = /^@flotilla\/sdk(\/|$)/;
+const PLATFORM = /^@flotilla\/sdk(\/platform)?$/;
+const IMAGES = /^@flotilla\/bootloader-sim\/images?(\/|$)/;
+const BOOTLOADER = /^@flotilla\/bootloader-sim(\/|$)/;
+const SERVER = /^@flotilla\/ota-server(\/|$)/;
+const SERVER_PURE = /^@flotilla\/ota-server\/(rollout|device-api|shadow)(\/|$)/;
+const NODE = /^node:/;
+/** Packages that are not workspaces; that they are declared is checked for all alike. */
+const THIRD_PARTY = /^(?!node:|@flotilla\/|\.|#)/;
+
+interface Zone {
+  /** The folder or file; the first zone that fits a path is the one that counts. */
+  readonly path: RegExp;
+  /** Specifiers that are not relative. */
+  readonly may: readonly RegExp[];
+  /** Of those, the ones of which only types may be used. */
+  readonly mayTypes?: readonly RegExp[];
+  /** Where relative imports may lead; the own workspace when absent. */
+  readonly within?: RegExp;
+}
+
+const ZONES: readonly Zone[] = [
+  { path: /^sdk\/src\//, may: [], within: /^sdk\/src\// },
+  { path: /^sdk\/ports\/node\//, may: [NODE], within: /^sdk\/(src|ports\/node)\// },
+  { path: /^sdk\//, may: [SDK, NODE, THIRD_PARTY] },
+  // Its command: the file that parses arguments, and what that starts.
+  {
+    path: /^bootloader-sim\/(bin\/|src\/cli\.ts|src\/commands\/)/,
+    may: [NODE, /^(yargs|piscina)(\/|$)/],
+    mayTypes: [PLATFORM],
+  },
+  {
+    path: /^bootloader-sim\/src\//,
+    may: [],
+    mayTypes: [PLATFORM],
+    within: /^bootloader-sim\/src\/(?!cli\.ts|commands\/)/,
+  },
+  { path: /^bootloader-sim\//, may: [SDK, BOOTLOADER, NODE, THIRD_PARTY] },
+  { path: /^ota-server\/(src|bin)\//, may: [SDK, IMAGES, NODE, THIRD_PARTY] },
+  { path: /^ota-server\//, may: [SDK, IMAGES, SERVER, NODE, THIRD_PARTY] },
+  { path: /^simulator\/src\/live\//, may: [SDK, BOOTLOADER, SERVER, NODE, THIRD_PARTY] },
+  {
+    path: /^simulator\/src\/virtual\//,
+    may: [SDK, BOOTLOADER, SERVER_PURE, NODE, THIRD_PARTY],
+    within: /^simulator\/src\/(?!live\/)/,
+  },
+  { path: /^simulator\/(src|bin)\//, may: [SDK, BOOTLOADER, SERVER_PURE, NODE, THIRD_PARTY] },
+  { path: /^simulator\//, may: [/^@flotilla\//, NODE, THIRD_PARTY] },
+  // The root: scripts, benchmarks, tests of the whole, applications of scenarios.
+  { path: /^/, may: [SDK, BOOTLOADER, SERVER, NODE, THIRD_PARTY], within: /^(?!simulator\/src\/)/ },
+];
+
+/** Everything the file refers to: imports, re-exports, types, workers, `require`, `resolve`. */
+export function importsOf(file: SourceFile): Import[] {
+  const found: Import[] = [];
+  walk(parse(file).program, (node) => {
+    const source = sourceOf(node);
+    if (source === undefined) return true;
+    found.push({
+      specifier: typeof source.value === 'string' ? source.value : undefined,
+      line: lineOf(file, node.start),
+      // `import { type A }` still loads the module (verbatimModuleSyntax).
+      typeOnly: [node.importKind, node.exportKind].includes('type') || node.type === 'TSImportType',
+    });
+    return true;
+  });
+  return found;
+}
+
+/** The node that names the other module, if this node refers to one. */
+function sourceOf(node: Node): Node | undefined {
+  if (/^(Import|Export(All|Named))Declaration$/.test(node.type)) return node.source ?? undefined;
+  if (/^(ImportExpression|TSImportType)$/.test(node.type)) return node.source;
+  if (!/^(New|Call)Expression$/.test(node.type)) return undefined;
+  const [first, second] = node.arguments;
+  if (!isNode(first)) return undefined;
+  const callee = unwrap(node.callee);
+  if (callee.name === 'require' || callee.object?.name === 'require') return first;
+  const isResolve = callee.object?.type === 'MetaProperty' && callee.property.name === 'resolve';
+  if (isResolve) return first;
+  const isUrl = node.type === 'NewExpression' && callee.name === 'URL';
+  const isOfModule = second?.type === 'MemberExpression' && second.object.type === 'MetaProperty';
+  return isUrl && isOfModule && first.type === 'Literal' ? first : undefined;
+}
+
+/** The folder of the workspace that holds the path; `''` for the root. */
+function workspaceOf(path: string, repository: Repository): string {
+  const folder = path.split('/', 1)[0] ?? '';
+  return path.includes('/') && folder in repository.packages ? folder : '';
+}
+
+function packageNameOf(specifier: string): string {
+  return specifier.split('/', specifier.startsWith('@') ? 2 : 1).join('/');
+}
+
+/** Names that this file may import by the package.json of its workspace. */
+function declaredFor(path: string, repository: Repository): Set<string> {
+  const workspace = workspaceOf(path, repository);
+  const own = repository.packages[workspace];
+  const ships = workspace !== '' && /^[^/]+\/(src|ports|bin)\//.test(path);
+  const rootPackage = repository.packages[''];
+  return new Set([
+    own?.name ?? '',
+    ...Object.keys({ ...own?.dependencies, ...own?.optionalDependencies }),
+    ...Object.keys({ ...own?.peerDependencies }),
+    // What is not shipped may also use tools of the repository; the root uses its workspaces.
+    ...(ships ? [] : Object.keys({ ...own?.devDependencies, ...rootPackage?.devDependencies })),
+    ...(workspace === '' ? Object.values(repository.packages).map(({ name }) => name) : []),
+  ]);
+}
+
+function relativeProblem(
+  path: string,
+  target: string,
+  repository: Repository,
+  zone: Zone,
+): string | undefined {
+  const workspace = workspaceOf(path, repository);
+  if (workspace !== '' && !target.startsWith(`${workspace}/`)) return 'leaves its workspace';
+  if (zone.within !== undefined && !zone.within.test(target)) return 'leaves its layer';
+  const ships = /^[^/]+\/(src|ports|bin)\//.test(path) && workspace !== '';
+  if (ships && /^[^/]+\/(test|examples)\//.test(target)) return 'ships, but needs a test';
+  return undefined;
+}
+
+function problemOf(
+  path: string,
+  { specifier, typeOnly }: Import,
+  repository: Repository,
+): string | undefined {
+  const zone = ZONES.find((candidate) => candidate.path.test(path)) as Zone;
+  // Elsewhere a computed import loads the user's own application.
+  if (specifier === undefined) return zone.may.length === 0 ? 'computed import' : undefined;
+  if (specifier.startsWith('.')) {
+    const target = posix.join(posix.dirname(path), specifier);
+    const problem = relativeProblem(path, target, repository, zone);
+    return problem && `${specifier} ${problem}`;
+  }
+  const may = [...zone.may, ...(typeOnly ? (zone.mayTypes ?? []) : [])];
+  if (!may.some((allowed) => allowed.test(specifier))) return `may not import ${specifier}`;
+  if (NODE.test(specifier)) return undefined;
+  const declared = declaredFor(path, repository).has(packageNameOf(specifier));
+  return declared ? undefined : `${specifier} is not in its package.json`;
+}
+
+/** The findings as `path:line: what`. */
+export function layerFindings(repository: Repository): string[] {
+  return repository.files.flatMap((file) =>
+    importsOf(file).flatMap((entry) => {
+      const problem = problemOf(file.path, entry, repository);
+      return problem === undefined ? [] : [`${file.path}:${entry.line}: ${problem}`];
+    }),
+  );
+}
