@@ -31,7 +31,7 @@ const QUANTITY = /^(\d+(?:\.\d+)?) ?([A-Za-z]*)$/;
 function parse(
   value: unknown,
   units: readonly (readonly [string, number])[],
-  bareUnit: string,
+  bareUnit?: string,
 ): number | undefined {
   const match = typeof value === 'string' ? QUANTITY.exec(value.trim()) : null;
   if (match === null) return undefined;
@@ -39,7 +39,7 @@ function parse(
   if (unit === undefined) return undefined;
   // Through decimal digits: 1.001 * 1000 in floating point is not 1001.
   const [whole, fraction = ''] = match[1]!.split('.');
-  const scaled = (BigInt(whole! + fraction) * BigInt(unit[1])) as bigint;
+  const scaled = BigInt(whole! + fraction) * BigInt(unit[1]);
   const divisor = 10n ** BigInt(fraction.length);
   if (scaled % divisor !== 0n) return undefined;
   const result = scaled / divisor;
@@ -55,7 +55,7 @@ function format(value: number, units: readonly (readonly [string, number])[]): s
 
 /** `250ms`, `90s`, `5m`, `1.5h`, `7d` in whole milliseconds; undefined when it is none. */
 export function parseDuration(value: unknown): number | undefined {
-  return value === '0' || value === 0 ? 0 : parse(value, DURATION_UNITS, 'none');
+  return parse(value, DURATION_UNITS);
 }
 
 /** `500`, `10k`, `1.5M`, also a number; undefined when it is no whole number of things. */

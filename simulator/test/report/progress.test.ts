@@ -113,13 +113,13 @@ describe('elsewhere', () => {
     const log = new Log();
     const progress = new Progress({ stream: log, fleets: FLEETS, durationMs: 12_000 });
     progress.start();
-    for (let ms = 500; ms <= 15_500; ms += 500) progress.update(snapshot(100, ms), ms);
+    for (let ms = 500; ms <= 15_500; ms += 500) progress.update(snapshot(100, ms ** 2 / 1_000), ms);
     progress.stop();
     expect(log.text).toBe(
       [
-        ' 5/12s  connected 200/1,000  produced 10,002  acknowledged 10,000  2,000/s',
-        '10/12s  connected 200/1,000  produced 20,002  acknowledged 20,000  2,000/s',
-        'settling 3s  connected 200/1,000  produced 30,002  acknowledged 30,000  2,000/s',
+        ' 5/12s  connected 200/1,000  produced 50,002  acknowledged 50,000  10,000/s',
+        '10/12s  connected 200/1,000  produced 200,002  acknowledged 200,000  30,000/s',
+        'settling 3s  connected 200/1,000  produced 450,002  acknowledged 450,000  50,000/s',
         '',
       ].join('\n'),
     );

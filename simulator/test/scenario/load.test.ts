@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadScenario, type Overrides, ScenarioError } from '../../src/scenario/load.ts';
@@ -184,6 +184,26 @@ thresholds:
       password: 'p@ss',
     });
     expect(secrets).toEqual(['p@ss']);
+  });
+
+  it('reads PEM files beside the scenario, or where a flag was typed', () => {
+    writeFileSync(join(directory, 'ca.pem'), 'the authority');
+    writeFileSync(join(directory, 'key.pem'), 'the key');
+    const text = `${GOOD}broker: { url: mqtts://h, ca: ca.pem, certificate: ca.pem, key: key.pem }\n`;
+    const { scenario, secrets } = load(text);
+    expect(scenario.broker?.tls).toEqual({
+      ca: 'the authority',
+      certificate: 'the authority',
+      key: 'the key',
+      verify: true,
+    });
+    expect(secrets).toEqual(['the key']);
+    const typed = relative(process.cwd(), join(directory, 'key.pem'));
+    const flags = { set: [`broker.ca=${typed}`] };
+    expect(load(text, flags).scenario.broker?.tls?.ca).toBe('the key');
+    expect(mistakes(text, { set: ['broker.ca=ca.pem'] })).toEqual([
+      '--set: broker.ca: cannot read "ca.pem": no such file',
+    ]);
   });
 
   it('may use aliases, and an override changes one of them only', () => {
@@ -518,7 +538,10 @@ describe('ids', () => {
 describe('limits', () => {
   it('bounds the devices of all fleets together', () => {
     expect(mistakes(TWO, { devices: '10M' })).toEqual([]);
-    expect(mistakes(TWO, { set: ['fleets.a.count=6M', 'fleets.b.count=6M'] })).toEqual([
+    const third = GOOD.slice(GOOD.indexOf('  - '), GOOD.indexOf('duration'));
+    const three = TWO.replace('duration', `${third.replace('name: a', 'name: c')}duration`);
+    const set = ['fleets.a.count=6M', 'fleets.b.count=6M'];
+    expect(mistakes(three, { set })).toEqual([
       '--set: fleets[1].count: all fleets together have 12000000 devices, at most 10000000 can run',
     ]);
   });
