@@ -48,12 +48,8 @@ function renderCase({ name, failure }: TestCase, summary: Summary): string[] {
   // The suite's time is the run's; a threshold takes none of its own.
   const open = `    <testcase${attributes({ name, classname: summary.scenario, time: '0.000' })}`;
   if (failure === undefined) return [`${open}/>`];
-  const reproduce = `reproduce: ${reproduceCommand(summary)}`;
-  return [
-    `${open}>`,
-    `      <failure${attributes(failure)}>${escapeXml(`${failure.message}\n${reproduce}`)}</failure>`,
-    '    </testcase>',
-  ];
+  const text = escapeXml(`${failure.message}\nreproduce: ${reproduceCommand(summary)}`);
+  return [`${open}>`, `      <failure${attributes(failure)}>${text}</failure>`, '    </testcase>'];
 }
 
 function thresholdCase({ metric, expression, value, ok }: ThresholdResult): TestCase {

@@ -89,7 +89,7 @@ export interface Outcome {
   readonly abortedBy?: ThresholdResult;
 }
 
-/** Judges a run. It passes when every threshold holds, the ledger balances and it ran to its end. */
+/** Judges a run: it passes when all thresholds hold, the ledger balances and it ran to its end. */
 export function buildSummary(outcome: Outcome): Summary {
   const { loaded, snapshot, abortedBy, interrupted } = outcome;
   const { scenario } = loaded;

@@ -69,8 +69,8 @@ function checkId(fleets: readonly Members[], index: number, count: number): Mist
   const path = ['fleets', index, 'id'];
   const longest = deviceId(id, 'r'.repeat(RUN_ID_LENGTH_MAX), name, Math.max(0, count - 1));
   if (longest.length > DEVICE_ID_LENGTH_MAX) {
-    const message = `gives ids of ${longest.length} characters, at most ${DEVICE_ID_LENGTH_MAX} are allowed`;
-    return [{ path, message }];
+    const limit = `at most ${DEVICE_ID_LENGTH_MAX} are allowed`;
+    return [{ path, message: `gives ids of ${longest.length} characters, ${limit}` }];
   }
   const other = fleets
     .slice(0, index)

@@ -176,7 +176,9 @@ const sensor = z.discriminatedUnion('model', [
   }),
 ]);
 
-const ID_FORM = `expected an id pattern of letters, digits and . _ : - with {index} once, {run} and {fleet} if wanted`;
+const ID_FORM =
+  'expected an id pattern of letters, digits and . _ : - ' +
+  'with {index} once, {run} and {fleet} if wanted';
 
 const fleet = z.strictObject({
   name: kebab().describe('Name of the fleet: a tag of its metrics, a part of its ids.'),
@@ -213,8 +215,8 @@ const fleet = z.strictObject({
 const broker = z.strictObject({
   url: text()
     .refine((url) => parseBrokerUrl(url) !== undefined, {
-      error: (issue) =>
-        `expected mqtt://host[:port] or mqtts://host[:port], got ${show(hidePassword(issue.input))}`,
+      error: ({ input }) =>
+        `expected mqtt://host[:port] or mqtts://host[:port], got ${show(hidePassword(input))}`,
     })
     .describe('mqtt://host[:port] or mqtts://host[:port].'),
   username: text().optional(),

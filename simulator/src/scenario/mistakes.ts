@@ -64,9 +64,9 @@ export const describeIssue: z.core.$ZodErrorMap = (issue) => {
       return expectedOneOf(issue.options as unknown[], member);
     }
     case 'too_small':
-      return `expected ${bound(issue.minimum, issue, 'at least', 'more than')}, got ${measure(input)}`;
+      return outOfBounds(bound(issue.minimum, issue, 'at least', 'more than'), input);
     case 'too_big':
-      return `expected ${bound(issue.maximum, issue, 'at most', 'less than')}, got ${measure(input)}`;
+      return outOfBounds(bound(issue.maximum, issue, 'at most', 'less than'), input);
     case 'unrecognized_keys': {
       const known = membersOf(issue.inst);
       return issue.keys.map((key) => `unknown member${nearest(key, known)}`).join('\n');
@@ -95,9 +95,10 @@ function bound(
   return `${which} ${limit}`;
 }
 
-function measure(input: unknown): string {
-  if (Array.isArray(input)) return String(input.length);
-  return typeof input === 'string' ? `${input.length}: ${show(input)}` : show(input);
+function outOfBounds(expected: string, input: unknown): string {
+  const length = typeof input === 'string' ? `${input.length}: ` : '';
+  const got = Array.isArray(input) ? input.length : `${length}${show(input)}`;
+  return `expected ${expected}, got ${got}`;
 }
 
 function membersOf(schema: unknown): string[] {

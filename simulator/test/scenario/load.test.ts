@@ -1,56 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are texts of scenario files.
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, describe, expect, it } from 'vitest';
-import { loadScenario, type Overrides, ScenarioError } from '../../src/scenario/load.ts';
-
-const directory = mkdtempSync(join(tmpdir(), 'flotilla-load-'));
-afterAll(() => rmSync(directory, { recursive: true }));
-
-const FILE = join(directory, 'scenario.yaml');
-
-type Variables = Record<string, string>;
-
-function load(text: string | Buffer, overrides: Overrides = {}, variables: Variables = {}) {
-  writeFileSync(FILE, text);
-  return loadScenario(FILE, overrides, { variables, randomSeed: () => 77 });
-}
-
-/** The mistakes, with the file's name as `f`. */
-function mistakes(text: string | Buffer, overrides: Overrides = {}, variables: Variables = {}) {
-  try {
-    load(text, overrides, variables);
-  } catch (error) {
-    if (error instanceof ScenarioError) {
-      return error.lines.map((line) => line.replaceAll(FILE, 'f'));
-    }
-    throw error;
-  }
-  return [];
-}
-
-const GOOD = `name: small
-fleets:
-  - name: a
-    count: 10
-    interval: 1s
-    sensors: [{ name: x, model: constant, value: 1 }]
-duration: 20s
-`;
-
-/** GOOD with a fleet b. */
-const TWO = GOOD.replace(
-  'duration',
-  `  - name: b
-    count: 30
-    interval: 2s
-    sensors: [{ name: x, model: constant, value: 1 }]
-duration`,
-);
+import { describe, expect, it } from 'vitest';
+import { loadScenario } from '../../src/scenario/load.ts';
+import { directory, FILE, GOOD, load, mistakes, TWO } from './scenario-file.ts';
 
 describe('a good file', () => {
   it('is normalised, with every default filled in', () => {
@@ -494,55 +450,6 @@ duration: 20s
     ]);
     expect(mistakes(GOOD, { set: ['broker.username=me'] })).toEqual([
       '--set: broker.url: is missing: expected text',
-    ]);
-  });
-});
-
-describe('ids', () => {
-  const withIds = (a: string, b: string) => {
-    const [head, tail] = TWO.split('  - name: b\n');
-    return `${head!.replace('count', `id: "${a}"\n    count`)}  - name: b\n    id: "${b}"\n${tail}`;
-  };
-
-  it.each([
-    ['{run}-{index}', '{run}-{index}'],
-    ['{run}-{index}', '{run}-1{index}'],
-    ['d{index}', 'd{index}0'],
-    ['d{index}0', 'd9{index}'],
-    ['a{index}', '{fleet}{index}'.replace('{fleet}', 'a')],
-  ])('%s and %s can meet', (a, b) => {
-    expect(mistakes(withIds(a, b))).toEqual([
-      'f:9:9: fleets[1].id: can give the same ids as fleet "a": put {fleet} into it',
-    ]);
-  });
-
-  it.each([
-    ['{run}-{fleet}-{index}', '{run}-{fleet}-{index}'],
-    ['d{index}', 'd-{index}'],
-    ['d{index}a', 'd{index}b'],
-    ['{run}{index}', '{index}'],
-    ['d{index}-1', 'd{index}-2'],
-  ])('%s and %s cannot', (a, b) => {
-    expect(mistakes(withIds(a, b))).toEqual([]);
-  });
-
-  it('fit 64 characters with the largest index and the longest run id', () => {
-    // 10 of the run, 2 of index 29, 52 of the pattern's own.
-    expect(mistakes(withIds('a{index}', `{run}{index}${'x'.repeat(52)}`))).toEqual([]);
-    expect(
-      mistakes(withIds('a{index}', `{run}{index}${'x'.repeat(52)}`), { devices: 200 }),
-    ).toEqual(['f:9:9: fleets[1].id: gives ids of 65 characters, at most 64 are allowed']);
-  });
-});
-
-describe('limits', () => {
-  it('bounds the devices of all fleets together', () => {
-    expect(mistakes(TWO, { devices: '10M' })).toEqual([]);
-    const third = GOOD.slice(GOOD.indexOf('  - '), GOOD.indexOf('duration'));
-    const three = TWO.replace('duration', `${third.replace('name: a', 'name: c')}duration`);
-    const set = ['fleets.a.count=6M', 'fleets.b.count=6M'];
-    expect(mistakes(three, { set })).toEqual([
-      '--set: fleets[1].count: all fleets together have 12000000 devices, at most 10000000 can run',
     ]);
   });
 });
