@@ -24,7 +24,7 @@ import {
 } from './mqtt/reason-codes.ts';
 import { Session } from './mqtt/session.ts';
 import { type Platform, PowerLoss, type Timer, type TimerTarget } from './platform.ts';
-import { writeOnlineStatus } from './status.ts';
+import { isOffline, writeOnlineStatus } from './status.ts';
 
 /** What a record of the outbox is. */
 const TELEMETRY = 0;
@@ -185,7 +185,11 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
   }
 
   subscriptions(): readonly Subscription[] {
-    return [{ filter: this.profile.client.topics.format(this.id, 'commands'), qos: 1 }];
+    const { topics } = this.profile.client;
+    const commands: Subscription = { filter: topics.format(this.id, 'commands'), qos: 1 };
+    // 3.1.1 has no will delay: the will of our own last connection may come after this birth.
+    const status: Subscription = { filter: topics.format(this.id, 'status'), qos: 0 };
+    return this.client.version === 5 ? [commands] : [commands, status];
   }
 
   onConnected(resumed: boolean): void {
@@ -217,9 +221,18 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
   }
 
   onMessage(packet: Packet, source: Uint8Array): void {
-    const topics = this.profile.client.topics;
-    if (!topics.matches(source, packet.topicStart, packet.topicEnd, this.id, 'commands')) return;
-    const outcome = executeCommand(this, source, packet.payloadStart, packet.payloadEnd);
+    const { topics } = this.profile.client;
+    const { payloadEnd, payloadStart, topicEnd, topicStart } = packet;
+    if (topics.matches(source, topicStart, topicEnd, this.id, 'status')) {
+      if (isOffline(source, payloadStart, payloadEnd)) this.birthDue = true;
+      this.drain();
+    } else if (topics.matches(source, topicStart, topicEnd, this.id, 'commands')) {
+      this.executeCommand(source, payloadStart, payloadEnd);
+    }
+  }
+
+  private executeCommand(source: Uint8Array, start: number, end: number): void {
+    const outcome = executeCommand(this, source, start, end);
     if (outcome === undefined) {
       this.counters.commandsRefused += 1;
       return;

@@ -1,7 +1,9 @@
 // The retained status of a device: a birth when it connects, the will when it is gone.
 // CBOR: {"since": epoch seconds, "state": "online"} and {"state": "offline"}.
 
-import { writeMapHead, writeNumber, writeText } from './codec/cbor.ts';
+import { CborReader, readValue, writeMapHead, writeNumber, writeText } from './codec/cbor.ts';
+
+const LIMITS = { depthMax: 2, countMax: 16, sizeMax: 256 };
 
 /** Writes the birth; `sinceMs` is the epoch time of the connection, NaN while unknown. */
 export function writeOnlineStatus(target: Uint8Array, offset: number, sinceMs: number): number {
@@ -22,4 +24,13 @@ export function offlineStatus(): Uint8Array {
   end = writeText(bytes, end, 'state');
   end = writeText(bytes, end, 'offline');
   return bytes.subarray(0, end);
+}
+
+/** True for a status that says offline, as the will does. */
+export function isOffline(source: Uint8Array, start: number, end: number): boolean {
+  const reader = new CborReader();
+  reader.reset(source, start, end);
+  const status = readValue(reader, LIMITS);
+  if (typeof status !== 'object' || status === null) return false;
+  return (status as { state?: unknown }).state === 'offline';
 }

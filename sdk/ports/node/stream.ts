@@ -289,12 +289,25 @@ const REASONS: Record<string, string> = {
   EADDRNOTAVAIL: 'out of local ports for this broker address',
 };
 
+const TLS_REASONS: Record<string, string> = {
+  ERR_SSL_WRONG_VERSION_NUMBER: 'the server does not speak TLS on this port',
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: 'the server does not speak TLS on this port',
+  DEPTH_ZERO_SELF_SIGNED_CERT: 'its certificate is self-signed (give its CA to trust it)',
+  SELF_SIGNED_CERT_IN_CHAIN: 'its CA is not trusted (give the CA to trust it)',
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'its CA is not trusted (give the CA to trust it)',
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: 'its CA is not trusted (give the CA to trust it)',
+  CERT_HAS_EXPIRED: 'its certificate has expired',
+  ERR_TLS_CERT_ALTNAME_INVALID: 'its certificate is for another host name',
+};
+
 /** What a socket error means, in words; the system's own for a rare one. */
 function describe(error: NodeJS.ErrnoException): string {
   // Happy eyeballs tries several addresses and reports all their errors in one.
   const first =
     error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error;
-  return REASONS[first.code ?? ''] ?? first.message;
+  const code = first.code ?? '';
+  if (TLS_REASONS[code] !== undefined) return `TLS: ${TLS_REASONS[code]}`;
+  return REASONS[code] ?? first.message.trim();
 }
 
 /** Opens a stream on this thread's buffers; see `Platform.connect`. */

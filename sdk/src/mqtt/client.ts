@@ -6,6 +6,7 @@ import type { ClientProfile } from './client-profile.ts';
 import { Connection } from './connection.ts';
 import { Delivery, type DeliveryOwner, PUBLISH_LATER, type PublishResult } from './delivery.ts';
 import {
+  AUTH,
   CONNACK,
   DISCONNECT,
   type Packet,
@@ -229,6 +230,11 @@ export class Client implements PacketTarget {
     const { receive } = this.platform.memory;
     const epoch = connection.epoch;
     for (let count = connection.read(); count > 0; count = connection.read()) {
+      // What is no MQTT server is told apart at its first byte, not when its bytes run out.
+      if (this.state === 'greeting' && this.receiver.idle && !mayGreet(receive[0] as number)) {
+        this.lost('what answers there does not speak MQTT');
+        return;
+      }
       if (!this.receiver.take(receive, count) || epoch !== connection.epoch) return;
     }
   }
@@ -456,6 +462,11 @@ export class Client implements PacketTarget {
     if (next === undefined) throw new Error(`MQTT client: ${event} in state ${this.state}`);
     this.state = next;
   }
+}
+
+/** CONNACK comes first, or AUTH, or a DISCONNECT (MQTT-3.1.4-5, MQTT 5 §4.13). */
+function mayGreet(firstByte: number): boolean {
+  return firstByte === CONNACK << 4 || firstByte === AUTH << 4 || firstByte === DISCONNECT << 4;
 }
 
 function isVersionRefusal(code: number, version: ProtocolVersion): boolean {

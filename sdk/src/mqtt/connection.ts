@@ -19,6 +19,11 @@ export class Connection {
   retainAvailable = true;
   /** Bytes; 0 = no limit. */
   packetSizeMax = 0;
+  /** Topic aliases that the server takes; 0 = none. */
+  topicAliasMaximum = 0;
+  wildcardAvailable = true;
+  /** True once a PUBLISH on this connection has introduced the alias. */
+  aliasKnown = false;
   /** Counts streams, so that a loop over one notices that a handler opened another. */
   epoch = 0;
   private readonly platform: Platform;
@@ -48,6 +53,9 @@ export class Connection {
     this.qosMax = packet.maximumQos;
     this.retainAvailable = packet.retainAvailable;
     this.packetSizeMax = packet.maximumPacketSize;
+    this.topicAliasMaximum = this.version === 5 ? packet.topicAliasMaximum : 0;
+    this.wildcardAvailable = packet.wildcardAvailable;
+    this.aliasKnown = false;
   }
 
   /** Reads into the shared receive buffer; returns the count, 0 when nothing can be read now. */

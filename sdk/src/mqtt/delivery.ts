@@ -7,6 +7,7 @@ import { type Packet, PUBACK, PUBCOMP, PUBREC, PUBREL, type Qos } from './packet
 import { QUOTA_EXCEEDED, SUCCESS } from './reason-codes.ts';
 import { AWAIT_PUBACK, AWAIT_PUBCOMP, AWAIT_PUBREC, type Session } from './session.ts';
 import { publishSize, writePublishHead, writePublishTail } from './write.ts';
+import { topicAliasSize, writeTopicAlias } from './write-properties.ts';
 
 /** What became of a `publish`. */
 export const PUBLISH_LATER = 0;
@@ -79,13 +80,12 @@ export class Delivery {
     if (qos > 0 && (session.full || session.inflightCount >= connection.receiveMaximum)) {
       return PUBLISH_LATER;
     }
-    const topicSize = this.profile.topics.size(this.owner.id, topic);
-    const fits = this.fits(publishSize(connection.version, topicSize, qos, end - start, 0));
+    const fits = this.fits(topic, qos, end - start);
     if (fits !== PUBLISH_WRITTEN) return fits;
     const packetId = qos === 0 ? 0 : session.nextPacketId(busyPacketId);
     if (qos > 0) session.add(packetId, qos, reference);
     const flags = (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
-    this.writePublish(flags, packetId, topic, topicSize, payload, start, end);
+    this.writePublish(flags, packetId, topic, payload, start, end);
     return qos === 0 ? PUBLISH_WRITTEN : PUBLISH_INFLIGHT;
   }
 
@@ -99,12 +99,11 @@ export class Delivery {
   ): PublishResult {
     const { connection, resendIndex, session } = this;
     const qos = session.stateAt(resendIndex) === AWAIT_PUBREC ? 2 : 1;
-    const topicSize = this.profile.topics.size(this.owner.id, topic);
-    const fits = this.fits(publishSize(connection.version, topicSize, qos, end - start, 0));
+    const fits = this.fits(topic, qos, end - start);
     if (fits !== PUBLISH_WRITTEN) return fits;
     const flags = 8 | (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
     const packetId = session.packetIdAt(resendIndex);
-    this.writePublish(flags, packetId, topic, topicSize, payload, start, end);
+    this.writePublish(flags, packetId, topic, payload, start, end);
     return PUBLISH_INFLIGHT;
   }
 
@@ -192,18 +191,33 @@ export class Delivery {
     if (index < this.resendCount) this.resendCount -= 1;
   }
 
-  private fits(size: number): PublishResult {
+  private fits(topic: string, qos: Qos, payloadSize: number): PublishResult {
     const { connection } = this;
+    const alias = this.aliasOf(topic);
+    const topicSize = this.topicSize(topic, alias);
+    const propertiesSize = topicAliasSize(alias);
+    const size = publishSize(connection.version, topicSize, qos, payloadSize, propertiesSize);
     if (connection.packetSizeMax > 0 && size > connection.packetSizeMax) return PUBLISH_TOO_LARGE;
     if (size > connection.memory.transmit.length) return PUBLISH_TOO_LARGE;
     return size > connection.room ? PUBLISH_LATER : PUBLISH_WRITTEN;
+  }
+
+  /** The alias of a topic on this connection, or 0 (MQTT 5 §3.3.2.3.4). */
+  private aliasOf(topic: string): number {
+    const alias = topic === ALIASED_TOPIC ? 1 : 0;
+    return alias <= this.connection.topicAliasMaximum ? alias : 0;
+  }
+
+  /** 0 once the server knows the alias. */
+  private topicSize(topic: string, alias: number): number {
+    if (alias > 0 && this.connection.aliasKnown) return 0;
+    return this.profile.topics.size(this.owner.id, topic);
   }
 
   private writePublish(
     flags: number,
     packetId: number,
     topic: string,
-    topicSize: number,
     payload: Uint8Array,
     start: number,
     end: number,
@@ -212,9 +226,24 @@ export class Delivery {
     const { transmit } = connection.memory;
     const { version } = connection;
     const qos = ((flags >> 1) & 3) as Qos;
-    let at = writePublishHead(transmit, 0, version, flags, topicSize, qos, end - start, 0);
-    at = this.profile.topics.write(transmit, at, this.owner.id, topic);
-    at = writePublishTail(transmit, at, version, qos, packetId, 0);
+    const alias = this.aliasOf(topic);
+    const topicSize = this.topicSize(topic, alias);
+    const propertiesSize = topicAliasSize(alias);
+    const payloadSize = end - start;
+    let at = writePublishHead(
+      transmit,
+      0,
+      version,
+      flags,
+      topicSize,
+      qos,
+      payloadSize,
+      propertiesSize,
+    );
+    if (topicSize > 0) at = this.profile.topics.write(transmit, at, this.owner.id, topic);
+    at = writePublishTail(transmit, at, version, qos, packetId, propertiesSize);
+    at = writeTopicAlias(transmit, at, alias);
+    if (alias > 0) connection.aliasKnown = true;
     for (let index = start; index < end; index += 1) {
       transmit[at] = payload[index] as number;
       at += 1;
@@ -222,6 +251,9 @@ export class Delivery {
     connection.flush(at);
   }
 }
+
+/** The topic that is published over and over. */
+const ALIASED_TOPIC = 'telemetry';
 
 /** Largest acknowledgement: header 2, packet id 2, reason 1, property length 1. */
 const ACK_SIZE_MAX = 6;

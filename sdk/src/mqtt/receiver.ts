@@ -44,6 +44,11 @@ export class Receiver {
     this.target = target;
   }
 
+  /** True between two packets. */
+  get idle(): boolean {
+    return this.held === undefined && this.skipCount === 0;
+  }
+
   /** Forgets a half-received packet: the connection is over. */
   reset(): void {
     this.releaseHeld();

@@ -102,6 +102,15 @@ describe('leniency', () => {
     expect(read(frame(0xf0), 5, packet)).toBe(0);
   });
 
+  test('shared subscriptions are filters like any other, but for No Local', () => {
+    const share = field('$share/g/t');
+    expect(read(frame(0x82, [0, 1], NONE, share, 0x2a), 5)).toBe(0);
+    // Neither of these is shared: another first level, and too short for a filter.
+    expect(read(frame(0x82, [0, 1], NONE, field('$shares/g/t'), 4), 5)).toBe(0);
+    expect(read(frame(0x82, [0, 1], NONE, field('$share'), 4), 5)).toBe(0);
+    expect(read(frame(0x82, [0, 1], share, 2), 4)).toBe(0);
+  });
+
   test('an alias may stand for the topic', () => {
     const packet = new Packet();
     expect(read(frame(0x30, field(''), properties(0x23, [0, 9])), 5, packet)).toBe(0);

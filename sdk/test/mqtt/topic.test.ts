@@ -105,8 +105,10 @@ describe('validity', () => {
     ['/', true],
     ['$SYS/a', true],
     ['', false],
+    ['#', false],
     ['a/#', false],
-    ['+/a', false],
+    ['+', false],
+    ['a/+', false],
     ['a\0', false],
   ])('name %j is valid: %s', (topic, expected) => {
     expect(isTopicName(topic)).toBe(expected);

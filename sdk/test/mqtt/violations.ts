@@ -67,6 +67,7 @@ export const VIOLATIONS: readonly Violation[] = [
   ['[MQTT-3.1.2-1] name mqtt', 5, U, frame(0x10, field('mqtt'), 5, 2, [0, 0], NONE, ID)],
   ['[MQTT-3.1.2-1] name MQTTT', 5, U, frame(0x10, field('MQTTT'), 5, 2, [0, 0], NONE, ID)],
   ['[MQTT-3.1.2-2] level 6', 5, U, connect(6, 2, NONE, ID)],
+  ['[MQTT-3.1.2-2] level 6 and no more', 5, U, frame(0x10, field('MQTT'), 6)],
   ['[MQTT-3.1.2-2] level 3', 5, U, connect(3, 2, ID), L],
   ['[MQTT-3.1.2-2] bridge bit in the level', 5, U, connect(0x84, 2, ID), L],
   ['a CONNECT that ends in its name', 5, M, frame(0x10, [0, 4], 'MQT')],
