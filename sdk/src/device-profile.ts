@@ -5,7 +5,7 @@ import type { FullPolicy } from './buffer/outbox.ts';
 import { type CommandHandler, RESULT_SIZE_MAX } from './commands/commands.ts';
 import type { Device } from './device.ts';
 import { type ClientOptions, ClientProfile } from './mqtt/client-profile.ts';
-import type { Qos } from './mqtt/packet.ts';
+import type { Packet, Qos, Subscription } from './mqtt/packet.ts';
 import { offlineStatus } from './status.ts';
 
 /** Sensors of a device: their pack then has a head of one byte. */
@@ -33,14 +33,24 @@ export interface DeviceEvents {
    * monotonic time, modulo 2^32, of its samples; `buffered` says that it waited for a connection.
    */
   onAcknowledged?(device: Device, sequence: number, scheduledMs: number, buffered: boolean): void;
+  /** A message of a subscription of the profile's own; byte ranges are valid until the return. */
+  onMessage?(device: Device, packet: Packet, source: Uint8Array): void;
   /** A telemetry message was given up: the buffer was full, or the server refused it for good. */
   onDropped?(device: Device, sequence: number): void;
 }
 
 export interface DeviceOptions extends ClientOptions {
   readonly sensors: readonly Sensor[];
-  /** Sampling interval of all sensors, ms. */
+  /** Sampling interval of all sensors, ms; Infinity = only what `device.report` is told. */
   readonly intervalMs: number;
+  /** False leaves out the retained status with birth and will. */
+  readonly status?: boolean;
+  /** False leaves out the subscription to commands. */
+  readonly takesCommands?: boolean;
+  /** False leaves out diagnostics. */
+  readonly diagnostics?: boolean;
+  /** Topic filters beside those of the SDK; their messages go to `events.onMessage`. */
+  readonly subscriptions?: readonly Subscription[];
   /** QoS of telemetry, default 1. */
   readonly qos?: Qos;
   /** Bytes of the store-and-forward buffer, default 4,096. */
@@ -56,6 +66,10 @@ export class DeviceProfile {
   readonly client: ClientProfile;
   readonly sensors: readonly Sensor[];
   readonly intervalMs: number;
+  readonly status: boolean;
+  readonly takesCommands: boolean;
+  readonly diagnostics: boolean;
+  readonly subscriptions: readonly Subscription[];
   readonly qos: Qos;
   readonly bufferSize: number;
   readonly fullPolicy: FullPolicy;
@@ -69,6 +83,10 @@ export class DeviceProfile {
     this.client = new ClientProfile(options);
     this.sensors = options.sensors;
     this.intervalMs = options.intervalMs;
+    this.status = options.status !== false;
+    this.takesCommands = options.takesCommands !== false;
+    this.diagnostics = options.diagnostics !== false;
+    this.subscriptions = options.subscriptions === undefined ? [] : options.subscriptions;
     this.qos = options.qos === undefined ? 1 : options.qos;
     this.bufferSize = options.bufferSize === undefined ? 4096 : options.bufferSize;
     this.fullPolicy = options.fullPolicy === undefined ? 'drop-oldest' : options.fullPolicy;

@@ -1,11 +1,10 @@
 // A device: sensors → SenML packs → buffer → MQTT, and commands the other way.
 // Composition only: what to do when is decided by the parts.
 
-import { Outbox, type OutboxOwner, PRIORITY_HIGH, PRIORITY_NORMAL } from './buffer/outbox.ts';
-import { beginPack, writeSample, writeUncertainty } from './codec/senml.ts';
+import { Outbox, type OutboxOwner, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
 import { readUtf8 } from './codec/text.ts';
 import { executeCommand, writeResult } from './commands/commands.ts';
-import type { DeviceProfile, Sensor } from './device-profile.ts';
+import type { DeviceProfile } from './device-profile.ts';
 import { writeDiagnostics } from './diagnostics.ts';
 import { Client, type ClientOwner } from './mqtt/client.ts';
 import {
@@ -23,7 +22,8 @@ import {
   UNSPECIFIED_ERROR,
 } from './mqtt/reason-codes.ts';
 import { Session } from './mqtt/session.ts';
-import { type Platform, PowerLoss, type Timer, type TimerTarget } from './platform.ts';
+import type { Platform, Timer, TimerTarget } from './platform.ts';
+import { Sampler, type SamplerOwner } from './sampling/sampler.ts';
 import { isOffline, writeOnlineStatus } from './status.ts';
 
 /** What a record of the outbox is. */
@@ -35,13 +35,9 @@ const BIRTH = 0;
 
 /** How often diagnostics go out, besides at every connect. */
 export const DIAGNOSTICS_INTERVAL_MS = 24 * 3600 * 1000;
-/** A clock less certain than this is told with each pack, in ms. */
-export const UNCERTAINTY_TOLD_MS = 1000;
 /** First and longest pause after the server refused a message for now, in ms. */
 const REFUSED_PAUSE_MS_MIN = 1000;
 const REFUSED_PAUSE_MS_MAX = 60000;
-/** Samples that a late turn still takes, each with its own time; older ones are missed. */
-const LATE_SAMPLES_MAX = 16;
 /** Seconds after which the server takes a silent device for gone (MQTT 5). */
 const WILL_DELAY_S = 5;
 
@@ -54,30 +50,25 @@ export interface DeviceIdentity {
 
 /** Counters of everything bounded; each only grows. */
 export class DeviceCounters {
-  produced = 0;
   dropped = 0;
   refused = 0;
-  sensorFaults = 0;
-  missedSamples = 0;
   commands = 0;
   commandsRefused = 0;
   connects = 0;
 }
 
-export class Device implements ClientOwner, OutboxOwner, TimerTarget {
+export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarget {
   readonly id: string;
   readonly platform: Platform;
   readonly profile: DeviceProfile;
   readonly client: Client;
   readonly outbox: Outbox;
+  readonly sampler: Sampler;
   readonly counters = new DeviceCounters();
+  /** Free for the program around this device. */
+  application: unknown = undefined;
 
   private readonly timer: Timer;
-  /** Names the sequence: it begins at 0 again when RAM was lost, and then has another name. */
-  private readonly streamId: string;
-  private sequence = 0;
-  private sampling = false;
-  private sampleDueMs = Number.POSITIVE_INFINITY;
   private diagnosticsDueMs = Number.POSITIVE_INFINITY;
   /** No publish before this time: the server asked for less. */
   private pausedUntilMs = 0;
@@ -102,7 +93,7 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
     const session = new Session(bytes, bufferSize, inflightMax, receiveMax);
     this.client = new Client(platform, profile.client, session, this);
     this.timer = platform.createTimer(this);
-    this.streamId = platform.random().toString(36);
+    this.sampler = new Sampler(platform, id, profile.sensors, profile.intervalMs, this);
   }
 
   /** Connects and begins to sample, the first time within one interval. */
@@ -112,27 +103,23 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
     this.arm();
   }
 
-  /** Samples on its own schedule from a random phase on, so that a fleet does not do so at once. */
   startSampling(): void {
-    if (this.sampling) return;
-    this.sampling = true;
-    const phase = this.platform.random() / 4294967296;
-    const nowMs = this.platform.clock.monotonicMs();
-    this.sampleDueMs = Math.floor(nowMs + phase * this.profile.intervalMs);
+    this.sampler.start();
     this.arm();
   }
 
   /** Stops sampling; what is in the buffer still goes out. */
   stopSampling(): void {
-    this.sampling = false;
-    this.sampleDueMs = Number.POSITIVE_INFINITY;
+    this.sampler.stop();
   }
 
   /** Says offline, ends the connection and the timers. What is buffered stays. */
   stop(): void {
     this.stopSampling();
-    const status = this.profile.offlineStatus;
-    this.client.publish(BIRTH, 'status', status, 0, status.length, 0, true);
+    const { offlineStatus, status } = this.profile;
+    if (status) {
+      this.client.publish(BIRTH, 'status', offlineStatus, 0, offlineStatus.length, 0, true);
+    }
     this.client.stop();
     this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
     this.timer.stop();
@@ -145,9 +132,34 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
    */
   retire(): void {
     this.stopSampling();
-    this.client.publish(BIRTH, 'status', this.profile.offlineStatus, 0, 0, 0, true);
+    const { offlineStatus, status } = this.profile;
+    if (status) this.client.publish(BIRTH, 'status', offlineStatus, 0, 0, 0, true);
     this.client.stop(0);
     this.stop();
+  }
+
+  /** Says DISCONNECT and connects again at once, keeping session and buffer. */
+  reconnect(): void {
+    if (this.client.state !== 'connected') return;
+    this.client.stop();
+    this.onDisconnected('reconnect', true);
+    this.client.start();
+    this.arm();
+  }
+
+  /**
+   * Sends one value now, beside the schedule: a message of its own, by way of the buffer.
+   * Alarms (PRIORITY_HIGH) overtake what waits.
+   */
+  report(
+    name: string,
+    unit: string | undefined,
+    value: number | boolean | string,
+    priority: Priority,
+  ): void {
+    this.sampler.report(name, unit, value, priority);
+    this.drain();
+    this.arm();
   }
 
   /** Calls `visit` with the sequence of every telemetry message that waits or is in flight. */
@@ -167,7 +179,7 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
     this.platform.feedWatchdog();
     const nowMs = this.platform.clock.monotonicMs();
     this.client.tick(nowMs);
-    if (this.sampleDueMs <= nowMs) this.sampleDue(nowMs);
+    if (this.sampler.dueMs <= nowMs) this.sampler.tick(nowMs, this);
     this.drain();
     this.arm();
   }
@@ -175,6 +187,7 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
   // The client's events.
 
   will(): Will | undefined {
+    if (!this.profile.status) return undefined;
     return {
       topic: this.profile.client.topics.format(this.id, 'status'),
       payload: this.profile.offlineStatus,
@@ -185,19 +198,22 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
   }
 
   subscriptions(): readonly Subscription[] {
-    const { topics } = this.profile.client;
-    const commands: Subscription = { filter: topics.format(this.id, 'commands'), qos: 1 };
+    const { client, status, subscriptions, takesCommands } = this.profile;
+    const { topics } = client;
+    const filters = subscriptions.slice();
+    if (takesCommands) filters.push({ filter: topics.format(this.id, 'commands'), qos: 1 });
     // 3.1.1 has no will delay: the will of our own last connection may come after this birth.
-    const status: Subscription = { filter: topics.format(this.id, 'status'), qos: 0 };
-    return this.client.version === 5 ? [commands] : [commands, status];
+    const watches = status && this.client.version === 4;
+    if (watches) filters.push({ filter: topics.format(this.id, 'status'), qos: 0 });
+    return filters;
   }
 
   onConnected(resumed: boolean): void {
     const nowMs = this.platform.clock.monotonicMs();
     this.counters.connects += 1;
     if (!resumed) this.outbox.setAllWaiting();
-    this.birthDue = true;
-    this.diagnosticsDueMs = nowMs;
+    this.birthDue = this.profile.status;
+    this.diagnosticsDueMs = this.profile.diagnostics ? nowMs : Number.POSITIVE_INFINITY;
     const { onConnected } = this.profile.events;
     if (onConnected !== undefined) onConnected(this);
     this.arm();
@@ -224,10 +240,13 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
     const { topics } = this.profile.client;
     const { payloadEnd, payloadStart, topicEnd, topicStart } = packet;
     if (topics.matches(source, topicStart, topicEnd, this.id, 'status')) {
-      if (isOffline(source, payloadStart, payloadEnd)) this.birthDue = true;
+      if (this.profile.status && isOffline(source, payloadStart, payloadEnd)) this.birthDue = true;
       this.drain();
     } else if (topics.matches(source, topicStart, topicEnd, this.id, 'commands')) {
       this.executeCommand(source, payloadStart, payloadEnd);
+    } else {
+      const { onMessage } = this.profile.events;
+      if (onMessage !== undefined) onMessage(this, packet, source);
     }
   }
 
@@ -291,65 +310,12 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
     if (kind === TELEMETRY && onDropped !== undefined) onDropped(this, sequence);
   }
 
-  // The way of a sample.
-
-  private sampleDue(nowMs: number): void {
-    const { intervalMs } = this.profile;
-    const late = Math.floor((nowMs - this.sampleDueMs) / intervalMs);
-    if (late >= LATE_SAMPLES_MAX) {
-      const missed = late - LATE_SAMPLES_MAX + 1;
-      this.counters.missedSamples += missed;
-      this.sampleDueMs += missed * intervalMs;
-    }
-    while (this.sampleDueMs <= nowMs) {
-      const scheduledMs = this.sampleDueMs;
-      // An absolute schedule: a late turn does not shift the samples after it.
-      this.sampleDueMs = scheduledMs + intervalMs;
-      this.sample(scheduledMs, nowMs);
-    }
-  }
-
-  private sample(scheduledMs: number, nowMs: number): void {
-    const { clock, memory } = this.platform;
-    const { sensors } = this.profile;
-    const scratch = memory.scratch;
-    const epochMs = clock.epochMs();
-    const known = isFinite(epochMs);
-    const uncertaintyMs = clock.epochUncertaintyMs();
-    const tellsUncertainty = known && uncertaintyMs >= UNCERTAINTY_TOLD_MS;
-    // A relative base time of 0 means "about now" (RFC 8428 §4.5.3).
-    const baseTimeS = known ? (epochMs - (nowMs - scheduledMs)) / 1000 : 0;
-    const recordCount = 1 + (tellsUncertainty ? 1 : 0) + sensors.length;
-    const { id, streamId, sequence } = this;
-    let end = beginPack(scratch, 0, recordCount, id, streamId, baseTimeS, sequence);
-    if (tellsUncertainty) end = writeUncertainty(scratch, end, uncertaintyMs / 1000);
-    let faults = 0;
-    for (let index = 0; index < sensors.length; index += 1) {
-      const sensor = sensors[index] as Sensor;
-      const value = this.readSensor(sensor);
-      if (value === undefined) faults += 1;
-      else end = writeSample(scratch, end, sensor.name, sensor.unit, value, 0);
-    }
-    this.counters.sensorFaults += faults;
-    // A head of fewer than 24 items is one byte with the count in it (RFC 8949 §3).
-    if (faults > 0) scratch[0] = (scratch[0] as number) - faults;
-    if (faults === sensors.length && sensors.length > 0) return;
-    this.sequence = sequence + 1;
-    this.counters.produced += 1;
+  /** A pack goes into the buffer. */
+  onPack(sequence: number, scheduledMs: number, size: number, priority: Priority): void {
     const { onProduced } = this.profile.events;
     if (onProduced !== undefined) onProduced(this, sequence);
-    this.outbox.append(TELEMETRY, PRIORITY_NORMAL, sequence, scheduledMs, scratch, end);
-  }
-
-  /** The value, or undefined when there is none worth sending. */
-  private readSensor(sensor: Sensor): number | boolean | string | undefined {
-    try {
-      const value = sensor.read(this);
-      return typeof value === 'number' && !isFinite(value) ? undefined : value;
-    } catch (error) {
-      if (error instanceof PowerLoss) throw error;
-      return undefined;
-    }
+    const { scratch } = this.platform.memory;
+    this.outbox.append(TELEMETRY, priority, sequence, scheduledMs, scratch, size);
   }
 
   /** Hands waiting records to the client, as long as it takes them. */
@@ -441,7 +407,7 @@ export class Device implements ClientOwner, OutboxOwner, TimerTarget {
 
   /** Starts the timer for the next deadline, unless it fires before that anyway. */
   private arm(): void {
-    let nextMs = Math.min(this.client.nextDeadlineMs(), this.sampleDueMs, this.diagnosticsDueMs);
+    let nextMs = Math.min(this.client.nextDeadlineMs(), this.sampler.dueMs, this.diagnosticsDueMs);
     if (this.pausedUntilMs > 0 && this.pausedUntilMs < nextMs) nextMs = this.pausedUntilMs;
     if (nextMs >= this.armedMs || nextMs === Number.POSITIVE_INFINITY) return;
     this.armedMs = nextMs;

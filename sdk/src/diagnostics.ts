@@ -6,7 +6,7 @@ import type { Device } from './device.ts';
 
 /** Writes the diagnostics of `device` and returns the offset after. */
 export function writeDiagnostics(target: Uint8Array, offset: number, device: Device): number {
-  const { counters, client, outbox } = device;
+  const { counters, client, outbox, sampler } = device;
   const heap = device.platform.memory.heapUsed();
   let next = writeMapHead(target, offset, heap === undefined ? 10 : 11);
   if (heap !== undefined) next = write(target, next, 'heap', heap);
@@ -16,9 +16,9 @@ export function writeDiagnostics(target: Uint8Array, offset: number, device: Dev
   next = write(target, next, 'commands', counters.commands);
   next = write(target, next, 'connects', counters.connects);
   next = write(target, next, 'oversize', client.oversizeCount);
-  next = write(target, next, 'produced', counters.produced);
-  next = write(target, next, 'missedSamples', counters.missedSamples);
-  next = write(target, next, 'sensorFaults', counters.sensorFaults);
+  next = write(target, next, 'produced', sampler.packCount);
+  next = write(target, next, 'missedSamples', sampler.missedCount);
+  next = write(target, next, 'sensorFaults', sampler.faultCount);
   return write(target, next, 'commandsRefused', counters.commandsRefused);
 }
 

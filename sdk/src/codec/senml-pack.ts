@@ -151,7 +151,10 @@ function isUncertainty(records: SenmlReader): boolean {
   );
 }
 
-/** Finds "<device id>" and "<stream>" in the base name; false when it has another form. */
+/**
+ * Finds "<device id>" and "<stream>" in the base name; false when it has another form. The id is
+ * not empty: a name begins with a letter or digit.
+ */
 function splitBaseName(head: Pack): boolean {
   head.deviceIdStart = -1;
   head.deviceIdEnd = -1;
@@ -161,7 +164,7 @@ function splitBaseName(head: Pack): boolean {
   if (!head.records.seek(baseNameAt)) return false;
   if (cbor.indefinite) {
     const text = cbor.text();
-    return text.charCodeAt(text.length - 1) === COLON && head.deviceId() !== '';
+    return text.charCodeAt(text.length - 1) === COLON;
   }
   const { source, contentStart } = cbor;
   const colon = cbor.contentEnd - 1;
@@ -172,7 +175,7 @@ function splitBaseName(head: Pack): boolean {
   head.deviceIdEnd = slash;
   head.streamStart = slash < colon ? slash + 1 : colon;
   head.streamEnd = colon;
-  return slash > contentStart;
+  return true;
 }
 
 /** A fault of the records comes before what it led to. */

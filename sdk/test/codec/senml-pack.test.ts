@@ -346,6 +346,13 @@ describe('errors', () => {
     expect(pack.baseTimeS).toBe(0);
   });
 
+  test('a base name in chunks has no ranges', () => {
+    expect(read(fromHex('81 a3 0063736571 0201 217f 6164 63 2f733a ff'))).toBe(true);
+    const { deviceIdStart, deviceIdEnd, streamStart, streamEnd } = pack;
+    expect([deviceIdStart, deviceIdEnd, streamStart, streamEnd]).toEqual([-1, -1, -1, -1]);
+    expect([pack.deviceId(), pack.stream()]).toEqual(['d', 's']);
+  });
+
   test('data comes as a copy', () => {
     const bytes = fromHex('82 a3 0063736571 0201 2162643a a2 006178 08420102');
     expect(readPack(bytes, 0, bytes.length, pack) && pack.nextSample()).toBe(true);

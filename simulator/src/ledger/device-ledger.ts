@@ -56,7 +56,7 @@ export class DeviceLedger {
     device?.forEachPending((sequence) => pending.add(sequence));
     return {
       device: deviceIndex,
-      produced: device?.counters.produced ?? 0,
+      produced: device?.sampler.packCount ?? 0,
       acknowledged: this.acknowledgedSets[localIndex]!.toRanges(),
       dropped: this.droppedSets.get(localIndex)?.toRanges() ?? [],
       pending: pending.toRanges(),

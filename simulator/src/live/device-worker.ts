@@ -271,7 +271,7 @@ class DeviceWorker implements DeviceWorld {
     let missedSamples = 0;
     for (const device of this.devices) {
       pending += device?.pendingCount ?? 0;
-      missedSamples += device?.counters.missedSamples ?? 0;
+      missedSamples += device?.sampler.missedCount ?? 0;
     }
     return {
       kind: 'report',
