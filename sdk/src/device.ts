@@ -169,6 +169,10 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     });
   }
 
+  get isConnected(): boolean {
+    return this.client.state === 'connected';
+  }
+
   /** Messages that wait or are in flight. */
   get pendingCount(): number {
     return this.outbox.count;

@@ -2,6 +2,7 @@
 // 130 interrupted.
 
 import yargs from 'yargs';
+import { cleanCommand } from './commands/clean.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
 import { validateCommand } from './commands/validate.ts';
@@ -20,6 +21,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       .command(runCommand)
       .command(validateCommand)
       .command(schemaCommand)
+      .command(cleanCommand)
       .demandCommand(1, 'Which command? flotilla --help lists them.')
       .strict()
       .fail((message, error) => {

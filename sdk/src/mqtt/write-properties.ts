@@ -4,6 +4,7 @@
 // did not fit. A property that is absent (undefined, or the number that stands for absent) takes
 // no bytes, so callers need no branches of their own.
 
+import { assert } from '../assert.ts';
 import { utf8Size, writeUtf8 } from '../codec/text.ts';
 import { FIELD_SIZE_MAX } from './packet.ts';
 import {
@@ -234,8 +235,9 @@ export function writeUserProperty(
 /** Bytes of names and values in turn. */
 export function userPropertiesSize(pairs: readonly string[] | undefined): number {
   if (pairs === undefined) return 0;
+  assert(pairs.length % 2 === 0, 'user property without a value');
   let size = 0;
-  for (let index = 0; index + 1 < pairs.length; index += 2) {
+  for (let index = 0; index < pairs.length; index += 2) {
     size += userPropertySize(pairs[index], pairs[index + 1]);
   }
   return size;
@@ -249,7 +251,7 @@ export function writeUserProperties(
 ): number {
   if (pairs === undefined) return offset;
   let next = offset;
-  for (let index = 0; index + 1 < pairs.length; index += 2) {
+  for (let index = 0; index < pairs.length; index += 2) {
     next = writeUserProperty(target, next, pairs[index], pairs[index + 1]);
   }
   return next;

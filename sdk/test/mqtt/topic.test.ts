@@ -110,6 +110,7 @@ describe('validity', () => {
     ['+', false],
     ['a/+', false],
     ['a\0', false],
+    ['\0a', false],
   ])('name %j is valid: %s', (topic, expected) => {
     expect(isTopicName(topic)).toBe(expected);
   });

@@ -443,4 +443,9 @@ describe('bugs of the caller', () => {
     expect(() => write.writeUnsubscribe(target, 0, 5, 1, [])).toThrow('without a filter');
     expect(() => writeSuback(target, 0, 5, 1, [])).toThrow('without a code');
   });
+
+  test('a user property without a value', () => {
+    const fields = { ...PUBLISH_FIELDS, userProperties: ['n', 'v', 'n'] };
+    expect(() => write.writePublish(target, 0, 5, fields)).toThrow('without a value');
+  });
 });

@@ -11,6 +11,7 @@ import { redact } from '../report/redact.ts';
 import { buildSummary, exitCode, type Summary } from '../report/summary.ts';
 import { hasColor, renderSummary } from '../report/terminal.ts';
 import { type LoadedScenario, loadScenario } from '../scenario/load.ts';
+import { isRunId } from './clean.ts';
 
 interface RunArguments {
   scenario: string;
@@ -21,6 +22,8 @@ interface RunArguments {
   workers?: number;
   set?: string[];
   ci: boolean;
+  run?: string;
+  yesIMayLoad?: string;
   summaryExport?: string;
   junit?: string;
   json: boolean;
@@ -54,13 +57,26 @@ function options(command: Argv): Argv {
       nargs: 1,
       describe: 'Override a value: --set fleets.meters.interval=2s',
     })
+    .option('run', {
+      type: 'string',
+      describe: 'Id of the run, first part of all client ids; default: from the seed',
+    })
+    .option('yes-i-may-load', {
+      type: 'string',
+      describe: 'HOST with a public address that may get more than 100 devices',
+    })
     .option('ci', { type: 'boolean', default: false, describe: 'At the scale of its ci: block' })
     .option('summary-export', { type: 'string', describe: 'Write the summary as JSON to FILE' })
     .option('junit', { type: 'string', describe: 'Write JUnit XML to FILE' })
     .option('json', { type: 'boolean', default: false, describe: 'Print the summary as JSON' })
-    .check(({ workers }) => {
-      if (workers === undefined || (Number.isInteger(workers) && workers > 0)) return true;
-      throw new Error('--workers: expected a whole number from 1 on');
+    .check(({ run: id, workers }) => {
+      if (workers !== undefined && !(Number.isInteger(workers) && workers > 0)) {
+        throw new Error('--workers: expected a whole number from 1 on');
+      }
+      if (id !== undefined && !isRunId(id)) {
+        throw new Error('--run: expected up to 10 of a-z and 0-9');
+      }
+      return true;
     })
     .example('$0 run scenarios/quickstart.yaml', 'a small fleet on a broker of its own')
     .example('$0 run scenarios/telemetry.yaml --broker mqtt://127.0.0.1 --devices 2k', 'on yours')
@@ -93,9 +109,11 @@ async function run(args: ArgumentsCamelCase<RunArguments>): Promise<void> {
   });
   const liveRun = new LiveRun(loaded, {
     ...given('workers', args.workers),
+    ...given('run', args.run),
+    ...given('allowedHost', args.yesIMayLoad),
     onProgress: (snapshot, elapsedMs) => progress.update(snapshot, elapsedMs),
   });
-  const stopListening = onInterrupt(() => liveRun.interrupt());
+  const stopListening = onInterrupt(liveRun);
   let summary: Summary;
   try {
     progress.start();
@@ -129,15 +147,17 @@ function writeFile(file: string, text: string): void {
   }
 }
 
-/** Calls `interrupt` at the first Ctrl-C; a later one ends the process. Returns how to stop. */
-function onInterrupt(interrupt: () => void): () => void {
+/** The first Ctrl-C ends the run cleanly; a later one ends the process. Returns how to stop. */
+function onInterrupt(liveRun: LiveRun): () => void {
   let firstMs: number | undefined;
   const listener = () => {
     if (firstMs === undefined) {
       firstMs = Date.now();
       process.stderr.write('\nStopping cleanly; press Ctrl-C again to stop at once.\n');
-      interrupt();
+      liveRun.interrupt();
     } else if (Date.now() - firstMs > SECOND_INTERRUPT_MS) {
+      const hint = liveRun.cleanCommand();
+      if (hint !== undefined) process.stderr.write(`\nWhat is left at the broker: ${hint}\n`);
       process.exit(EXIT_INTERRUPTED);
     }
   };

@@ -4,6 +4,8 @@
 
 /** Streams of a device; sensor i draws from SENSOR_STREAM + i. */
 export const PLATFORM_STREAM = 0;
+export const RUN_STREAM = 1;
+export const CHURN_STREAM = 2;
 export const SENSOR_STREAM = 16;
 
 /** A uniform 32-bit unsigned integer. */

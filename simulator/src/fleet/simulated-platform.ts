@@ -24,6 +24,8 @@ export interface DeviceWorld {
   readonly memory: Memory;
   startTimer(localIndex: number, dueMs: number): void;
   stopTimer(localIndex: number): void;
+  /** A timer beside a device's own. */
+  createTimer(target: TimerTarget): Timer;
   connect(
     platform: SimulatedPlatform,
     options: ConnectOptions,
@@ -32,7 +34,7 @@ export interface DeviceWorld {
   ): NodeStream;
 }
 
-/** Also its device's one timer. */
+/** Also its device's timer, the first that is created. */
 export class SimulatedPlatform implements Platform, Timer {
   /** In the run, in the thread, and the index of its fleet. */
   readonly deviceIndex: number;
@@ -88,6 +90,7 @@ export class SimulatedPlatform implements Platform, Timer {
   }
 
   createTimer(target: TimerTarget): Timer {
+    if (this.timerTarget !== undefined) return this.world.createTimer(target);
     this.timerTarget = target;
     return this;
   }

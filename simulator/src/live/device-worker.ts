@@ -3,16 +3,27 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
-import { type ConnectOptions, Device, DeviceProfile, type StreamHandlers } from '@flotilla/sdk';
+import {
+  type ConnectOptions,
+  Device,
+  type DeviceEvents,
+  type DeviceProfile,
+  type StreamHandlers,
+  type Timer,
+  type TimerTarget,
+} from '@flotilla/sdk';
 import { NodeMemory, NodeStream, StreamBuffers } from '@flotilla/sdk/node';
+import { type Application, loadApplication } from '../fleet/application.ts';
+import { createFleetProfile } from '../fleet/fleet-profile.ts';
+import { CHURN_STREAM, randomUnit } from '../fleet/random.ts';
 import { type DeviceWorld, SimulatedPlatform } from '../fleet/simulated-platform.ts';
 import { Wheel } from '../fleet/wheel.ts';
 import { DeviceLedger } from '../ledger/device-ledger.ts';
 import { Registry } from '../metrics/registry.ts';
 import { deviceId, type Fleet, type TimelineEvent } from '../scenario/schema.ts';
 import { Links } from '../world/link.ts';
-import { createSensors } from '../world/sensors.ts';
 import { ConnectGate } from './connect-gate.ts';
+import { HealthMonitor } from './health.ts';
 import type { ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
 import { RunClock } from './run-clock.ts';
 
@@ -22,6 +33,7 @@ const REPORT_INTERVAL_MS = 250;
 /** Disconnect reasons told apart; more are counted as 'other'. */
 const REASON_COUNT_MAX = 32;
 const HOUSEKEEPING_MS = 10;
+const CHURN_INTERVAL_MS = 100;
 /** How long the last bytes of all devices may take. */
 const FAREWELL_MS_MAX = 3000;
 
@@ -50,6 +62,9 @@ class DeviceWorker implements DeviceWorld {
   /** By local index; absent until its turn in the ramp. */
   private readonly devices: (Device | undefined)[] = [];
   private readonly profiles: DeviceProfile[];
+  private readonly applications: readonly (Application | undefined)[];
+  private readonly health = new HealthMonitor();
+  private churnCount = 0;
   private readonly brokerOptions: ConnectOptions;
   private readonly reasons = new Map<string, number>();
   private readonly versions = { 4: 0, 5: 0 };
@@ -58,8 +73,10 @@ class DeviceWorker implements DeviceWorld {
   private wakeTimer: NodeJS.Timeout | undefined;
   private readonly intervals: NodeJS.Timeout[] = [];
 
-  constructor(task: WorkerTask) {
+  /** `applications` by fleet. */
+  constructor(task: WorkerTask, applications: readonly (Application | undefined)[]) {
     this.task = task;
+    this.applications = applications;
     const { scenario, target, start, worker, workerCount } = task;
     this.seed = scenario.seed;
     this.clock = new RunClock(start);
@@ -81,7 +98,9 @@ class DeviceWorker implements DeviceWorld {
     }
     this.wheel = new Wheel(this.platforms.length);
     this.ledger = new DeviceLedger(this.platforms.length);
-    this.profiles = scenario.fleets.map((fleet, index) => this.createProfile(fleet, index));
+    this.profiles = scenario.fleets.map((fleet, index) =>
+      this.createProfile(fleet, index, applications[index]),
+    );
     this.platforms.forEach((platform) => {
       this.registry.gauge('devices', platform.fleet).add(1);
       // The ramp is over the run's devices, whichever worker has them.
@@ -102,6 +121,7 @@ class DeviceWorker implements DeviceWorld {
     this.intervals.push(
       setInterval(() => port.postMessage(this.report()), REPORT_INTERVAL_MS),
       setInterval(() => this.keepHouse(), HOUSEKEEPING_MS),
+      setInterval(() => this.churn(), CHURN_INTERVAL_MS),
     );
     this.wake();
     return promise.finally(() => port.close());
@@ -112,6 +132,10 @@ class DeviceWorker implements DeviceWorld {
   startTimer(localIndex: number, dueMs: number): void {
     this.wheel.start(localIndex, dueMs);
     if (dueMs < this.wakeMs - 1) this.wakeAt(dueMs);
+  }
+
+  createTimer(target: TimerTarget): Timer {
+    return new ApplicationTimer(target);
   }
 
   stopTimer(localIndex: number): void {
@@ -168,6 +192,20 @@ class DeviceWorker implements DeviceWorld {
     this.ledger.prune(nowMs);
   }
 
+  /** Lets clients go and come back: each with the same chance in every turn (a Poisson process). */
+  private churn(): void {
+    const { fleets } = this.task.scenario;
+    if (!this.sampling || !fleets.some(({ churnMs }) => churnMs > 0)) return;
+    this.churnCount += 1;
+    for (const { deviceIndex, fleet, localIndex } of this.platforms) {
+      const { churnMs } = fleets[fleet]!;
+      if (churnMs === 0) continue;
+      const chance = -Math.expm1(-CHURN_INTERVAL_MS / churnMs);
+      const drawn = randomUnit(this.seed, deviceIndex, CHURN_STREAM, this.churnCount);
+      if (drawn < chance) this.devices[localIndex]?.reconnect();
+    }
+  }
+
   private schedule(event: TimelineEvent): void {
     const at = (ms: number, act: () => void) => {
       const delayMs = this.task.beginMs + ms - this.clock.monotonicMs();
@@ -193,50 +231,52 @@ class DeviceWorker implements DeviceWorld {
     const id = deviceId(fleet.id, run, fleet.name, index);
     const device = new Device({ platform, id, profile: this.profiles[platform.fleet]! });
     this.devices[localIndex] = device;
+    this.applications[platform.fleet]?.start(device, platform);
     device.start();
     if (!this.sampling) device.stopSampling();
   }
 
-  private createProfile(fleet: Fleet, index: number): DeviceProfile {
-    const { scenario, target } = this.task;
-    const produced = this.registry.counter('messages_produced', index);
-    const acknowledged = this.registry.counter('messages_acknowledged', index);
-    const publishLatency = this.registry.trend('publish_latency_ms', index);
-    const { clock, ledger } = this;
-    return new DeviceProfile({
+  private createProfile(
+    fleet: Fleet,
+    index: number,
+    application: Application | undefined,
+  ): DeviceProfile {
+    const { scenario, run, target } = this.task;
+    const context = {
+      scenario,
+      run,
       broker: this.brokerOptions,
-      ...(target.username === undefined ? {} : { username: target.username }),
-      ...(target.password === undefined ? {} : { password: Buffer.from(target.password) }),
-      topics: scenario.topics,
-      protocol: fleet.protocol === 'auto' ? 0 : fleet.protocol === '5' ? 5 : 4,
-      keepAliveMs: fleet.keepAliveMs,
-      sessionExpiryS: Math.ceil(fleet.sessionExpiryMs / 1000),
-      inflightMax: fleet.inflight,
-      connectMsMax: scenario.connect.timeoutMs,
-      bufferSize: fleet.bufferSize,
-      qos: fleet.qos,
-      intervalMs: fleet.intervalMs,
-      sensors: createSensors(fleet.sensors, this.seed, this.platforms.length, (device) => {
-        return device.platform as SimulatedPlatform;
-      }),
-      events: {
-        onConnected: (device) => this.connected(device, index),
-        onDisconnected: (device, reason, wasConnected) => {
-          this.disconnected(device, index, reason, wasConnected);
-        },
-        onProduced: () => produced.add(),
-        onAcknowledged: (device, sequence, scheduledMs, buffered) => {
-          const nowMs = clock.monotonicMs();
-          acknowledged.add();
-          if (!buffered) publishLatency.record(nowMs - scheduledMs);
-          const { localIndex } = device.platform as SimulatedPlatform;
-          ledger.acknowledged(localIndex, sequence, nowMs);
-        },
-        onDropped: (device, sequence) => {
-          ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence);
-        },
+      username: target.username,
+      password: target.password,
+      deviceCount: this.platforms.length,
+    };
+    return createFleetProfile(context, fleet, application, this.events(index));
+  }
+
+  private events(fleet: number): DeviceEvents {
+    const produced = this.registry.counter('messages_produced', fleet);
+    const acknowledged = this.registry.counter('messages_acknowledged', fleet);
+    const received = this.registry.counter('messages_received', fleet);
+    const publishLatency = this.registry.trend('publish_latency_ms', fleet);
+    const { clock, ledger } = this;
+    return {
+      onConnected: (device) => this.connected(device, fleet),
+      onDisconnected: (device, reason, wasConnected) => {
+        this.disconnected(device, fleet, reason, wasConnected);
       },
-    });
+      onProduced: () => produced.add(),
+      onAcknowledged: (device, sequence, scheduledMs, buffered) => {
+        const nowMs = clock.monotonicMs();
+        acknowledged.add();
+        if (!buffered) publishLatency.record(nowMs - scheduledMs);
+        const { localIndex } = device.platform as SimulatedPlatform;
+        ledger.acknowledged(localIndex, sequence, nowMs);
+      },
+      onDropped: (device, sequence) => {
+        ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence);
+      },
+      onMessage: () => received.add(),
+    };
   }
 
   private connected(device: Device, fleet: number): void {
@@ -269,15 +309,24 @@ class DeviceWorker implements DeviceWorld {
   private report(): WorkerReport {
     let pending = 0;
     let missedSamples = 0;
+    const missedByFleet = this.task.scenario.fleets.map(() => 0);
     for (const device of this.devices) {
       pending += device?.pendingCount ?? 0;
-      missedSamples += device?.sampler.missedCount ?? 0;
+      if (device === undefined) continue;
+      const missed = device.sampler.missedCount;
+      missedSamples += missed;
+      missedByFleet[(device.platform as SimulatedPlatform).fleet]! += missed;
+    }
+    for (const [fleet, missed] of missedByFleet.entries()) {
+      const counter = this.registry.counter('samples_missed', fleet);
+      counter.add(missed - counter.value);
     }
     return {
       kind: 'report',
       registry: this.registry.toWire(),
       pending,
       missedSamples,
+      health: this.health.health(),
       reasons: Object.fromEntries(this.reasons),
       versions: { ...this.versions },
     };
@@ -288,6 +337,11 @@ class DeviceWorker implements DeviceWorld {
     const accounts = this.platforms.map(({ deviceIndex, localIndex }) =>
       this.ledger.account(deviceIndex, localIndex, this.devices[localIndex]),
     );
+    const leftovers = this.devices.flatMap((device) => {
+      // MQTT 5 ends a session with DISCONNECT, 3.1.1 only with a clean connect.
+      const clean = device === undefined || (device.isConnected && device.client.version === 5);
+      return clean ? [] : [device.id];
+    });
     for (const device of this.devices) device?.retire();
     this.buffers.flush();
     clearTimeout(this.wakeTimer);
@@ -295,11 +349,35 @@ class DeviceWorker implements DeviceWorld {
     // A DISCONNECT that does not go out would leave a will behind.
     const deadlineMs = this.clock.monotonicMs() + FAREWELL_MS_MAX;
     while (this.buffers.openCount > 0 && this.clock.monotonicMs() < deadlineMs) await sleep(10);
-    return { report, accounts };
+    return { report, accounts, leftovers };
+  }
+}
+
+/** A timer beside the device's own, which is on the wheel: few applications have any. */
+class ApplicationTimer implements Timer {
+  private readonly target: TimerTarget;
+  private handle: NodeJS.Timeout | undefined;
+
+  constructor(target: TimerTarget) {
+    this.target = target;
+  }
+
+  start(delayMs: number): void {
+    clearTimeout(this.handle);
+    this.handle = setTimeout(() => this.target.onTimer(), delayMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.handle);
   }
 }
 
 /** The Piscina task. */
-export default function runWorker(task: WorkerTask): Promise<WorkerResult> {
-  return new DeviceWorker(task).run(task.port);
+export default async function runWorker(task: WorkerTask): Promise<WorkerResult> {
+  const applications = await Promise.all(
+    task.scenario.fleets.map(({ application }) => {
+      return application === undefined ? undefined : loadApplication(application);
+    }),
+  );
+  return await new DeviceWorker(task, applications).run(task.port);
 }

@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { randomUint32 } from '../fleet/random.ts';
+import { RUN_STREAM, randomUint32 } from '../fleet/random.ts';
 import { type FleetAccount, settleDevice } from '../ledger/account.ts';
 import { SequenceSet } from '../ledger/sequence-set.ts';
 import { Registry } from '../metrics/registry.ts';
@@ -16,9 +16,13 @@ import {
   thresholdPercentiles,
 } from '../metrics/thresholds.ts';
 import type { Outcome } from '../report/summary.ts';
+import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
-import { RUN_ID_LENGTH_MAX } from '../scenario/schema.ts';
+import { RUN_ID_LENGTH_MAX, type Scenario } from '../scenario/schema.ts';
 import { Child, moduleUrl } from './child.ts';
+import { Cleaner } from './cleaner.ts';
+import { healthWarnings, worstHealth } from './health.ts';
+import { checkHost } from './host-guard.ts';
 import type {
   FromBroker,
   FromObserver,
@@ -36,6 +40,10 @@ import { RunClock, type RunStart, startRun } from './run-clock.ts';
 export interface LiveRunOptions {
   /** Worker threads; default: all cores but one. */
   readonly workers?: number;
+  /** First part of all client ids; default: derived from the seed. */
+  readonly run?: string;
+  /** Host with a public address that may be loaded. */
+  readonly allowedHost?: string;
   /** Called several times a second with the metrics so far; elapsed since the scenario began. */
   onProgress(snapshot: Snapshot, elapsedMs: number): void;
 }
@@ -64,6 +72,7 @@ export class LiveRun {
   private readonly reports: (WorkerReport | undefined)[] = [];
   private reportCount = 0;
   private observerReport: Extract<FromObserver, { kind: 'report' }> | undefined;
+  private readonly warnings: string[] = [];
   private interrupted = false;
   private abortedBy: ThresholdResult | undefined;
   /** Settles when sampling shall end early. */
@@ -77,7 +86,7 @@ export class LiveRun {
     this.loaded = loaded;
     this.options = options;
     this.workerCount = options.workers ?? Math.max(1, availableParallelism() - 1);
-    this.run = runId(loaded.scenario.seed);
+    this.run = options.run ?? runId(loaded.scenario.seed);
     // Every await races this promise; between two of them nobody listens.
     this.failing.promise.catch(() => undefined);
   }
@@ -89,7 +98,7 @@ export class LiveRun {
   async execute(): Promise<Outcome> {
     const { scenario } = this.loaded;
     try {
-      checkOpenFiles(scenario.fleets.reduce((sum, { count }) => sum + count, 0));
+      checkOpenFiles(deviceCount(scenario));
       const target = await this.orFail(this.findBroker());
       this.startObserver(target);
       await this.orFail(this.observerReady.promise);
@@ -98,12 +107,21 @@ export class LiveRun {
       const durationMs = this.clock.monotonicMs() - this.beginMs;
       await this.orFail(this.settle());
       const finished = await this.orFail(this.finish(results));
+      await this.cleanUp(target, finished.results);
       return this.outcome(finished.results, finished.seen, durationMs);
     } finally {
       await this.pool?.destroy();
       this.observer?.stop();
       this.broker?.stop();
     }
+  }
+
+  /** The command that removes what a killed run leaves behind; none for an embedded broker. */
+  cleanCommand(): string | undefined {
+    const { broker, topics } = this.loaded.scenario;
+    if (broker === undefined) return undefined;
+    const template = topics === TOPICS_DEFAULT ? '' : ` --topics '${topics}'`;
+    return `npx flotilla clean --run ${this.run} --broker ${broker.url}${template}`;
   }
 
   /** Ends the run early and cleanly; its outcome says so. */
@@ -124,7 +142,12 @@ export class LiveRun {
 
   private async findBroker(): Promise<Target> {
     const { broker } = this.loaded.scenario;
-    if (broker !== undefined) return await resolveTarget(broker);
+    if (broker !== undefined) {
+      const target = await resolveTarget(broker);
+      const { allowedHost } = this.options;
+      checkHost(broker.host, target.host, deviceCount(this.loaded.scenario), allowedHost);
+      return target;
+    }
     const { promise, resolve } = Promise.withResolvers<Target>();
     this.broker = new Child<never, FromBroker>(
       'broker-process',
@@ -228,8 +251,8 @@ export class LiveRun {
   private checkFirstConnect(registry: Registry, elapsedMs: number): void {
     const { rampMs, timeline } = this.loaded.scenario;
     if (elapsedMs < FIRST_CONNECT_MS_MAX || rampMs > 0 || timeline.length > 0) return;
-    const connects = this.acceptedCount();
-    if (connects > 0 || registry.total('connect_failures') === 0) return;
+    const connects = this.versionCounts();
+    if (connects[4] + connects[5] > 0 || registry.total('connect_failures') === 0) return;
     this.fail(
       `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.reasons())}`,
     );
@@ -279,6 +302,20 @@ export class LiveRun {
     return { results: finished, seen };
   }
 
+  /** Removes from the broker what the devices could not remove themselves. */
+  private async cleanUp(target: Target, results: readonly WorkerResult[]): Promise<void> {
+    const { broker, topics } = this.loaded.scenario;
+    const ids = results.flatMap(({ leftovers }) => leftovers);
+    if (broker === undefined || ids.length === 0) return;
+    const spoken = this.versionCounts();
+    const only = spoken[5] === 0 ? 4 : spoken[4] === 0 ? 5 : 0;
+    const observer = only === 5 ? [] : [`${this.run}-observer`];
+    const failed = await new Cleaner(target, topics, only).clean([...ids, ...observer]);
+    if (failed > 0) {
+      this.warnings.push(`${failed} clients left state at the broker: ${this.cleanCommand()}`);
+    }
+  }
+
   // What came of it.
 
   private merged(): Registry {
@@ -292,11 +329,14 @@ export class LiveRun {
     return this.reports.reduce((sum, report) => sum + (report?.pending ?? 0), 0);
   }
 
-  private acceptedCount(): number {
-    return this.reports.reduce(
-      (sum, report) => sum + (report === undefined ? 0 : report.versions[4] + report.versions[5]),
-      0,
-    );
+  /** Connections accepted, by MQTT version. */
+  private versionCounts(): Record<4 | 5, number> {
+    const counts = { 4: 0, 5: 0 };
+    for (const report of this.reports) {
+      counts[4] += report?.versions[4] ?? 0;
+      counts[5] += report?.versions[5] ?? 0;
+    }
+    return counts;
   }
 
   private reasons(): Reasons {
@@ -321,6 +361,7 @@ export class LiveRun {
     const { thresholds, broker } = loaded.scenario;
     const cpu = process.cpuUsage();
     const missed = results.reduce((sum, { report }) => sum + report.missedSamples, 0);
+    const health = worstHealth(results.map(({ report }) => report.health));
     return {
       loaded,
       mode: 'live',
@@ -335,7 +376,8 @@ export class LiveRun {
         wallMs: Math.round(this.clock.monotonicMs()),
         cpuMs: Math.round((cpu.user + cpu.system) / 1000),
         rssBytes: process.resourceUsage().maxRSS * 1024,
-        missedSamples: missed,
+        generator: { ...health, missedSamples: missed },
+        warnings: [...healthWarnings(health, missed), ...this.warnings],
         disconnectReasons: this.reasons(),
       },
       ...(this.interrupted ? { interrupted: true } : {}),
@@ -372,14 +414,14 @@ export class LiveRun {
 
   /** What was spoken, for people. */
   private protocol(): string {
-    const counts = { 4: 0, 5: 0 };
-    for (const report of this.reports) {
-      counts[4] += report?.versions[4] ?? 0;
-      counts[5] += report?.versions[5] ?? 0;
-    }
+    const counts = this.versionCounts();
     const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
     return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }
+}
+
+function deviceCount({ fleets }: Scenario): number {
+  return fleets.reduce((sum, { count }) => sum + count, 0);
 }
 
 function emptyAccount(): FleetAccount {
@@ -393,6 +435,6 @@ function commonest(reasons: Reasons): string {
 
 /** Names the run in client ids and topics; the same for the same seed, so that runs repeat. */
 function runId(seed: number): string {
-  const hash = randomUint32(seed, 0, 1, 0).toString(36);
+  const hash = randomUint32(seed, 0, RUN_STREAM, 0).toString(36);
   return `r${hash}`.slice(0, RUN_ID_LENGTH_MAX);
 }

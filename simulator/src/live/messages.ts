@@ -4,6 +4,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { DeviceAccount } from '../ledger/account.ts';
 import type { RegistryWire } from '../metrics/registry.ts';
 import type { Broker, Scenario } from '../scenario/schema.ts';
+import type { Health } from './health.ts';
 import type { RunStart } from './run-clock.ts';
 
 /** Where the devices connect to: the scenario's broker with its host name resolved. */
@@ -44,6 +45,7 @@ export interface WorkerReport {
   readonly pending: number;
   /** Samples that came too late to be taken: the generator could not keep up. */
   readonly missedSamples: number;
+  readonly health: Health;
   readonly reasons: Reasons;
   /** Connections accepted, by MQTT version. */
   readonly versions: Readonly<Record<'4' | '5', number>>;
@@ -52,6 +54,8 @@ export interface WorkerReport {
 export interface WorkerResult {
   readonly report: WorkerReport;
   readonly accounts: readonly DeviceAccount[];
+  /** Ids of devices that may have left a retained status or a session at the broker. */
+  readonly leftovers: readonly string[];
 }
 
 export interface ObserverTask {

@@ -83,6 +83,16 @@ const RECORDED = {
     unit: 'messages',
     description: 'still in a buffer when the run ended',
   },
+  messages_received: {
+    kind: 'counter',
+    unit: 'messages',
+    description: 'messages that subscribers of the fleet received',
+  },
+  samples_missed: {
+    kind: 'counter',
+    unit: 'messages',
+    description: 'never made: their time was past when the generator came to them',
+  },
   publish_latency_ms: {
     kind: 'trend',
     unit: 'ms',

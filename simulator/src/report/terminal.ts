@@ -222,7 +222,9 @@ function verdict(summary: Summary, paint: Paint): string[] {
     formatBytes(rssBytes),
     ...(versions.node === undefined ? [] : [`Node ${versions.node.replace(/^v/, '')}`]),
   ].join(' · ');
-  const lines = [paint('dim', cost), ''];
+  const { warnings = [] } = performance;
+  const lines = [paint('dim', cost), '', ...warnings.map((text) => paint('yellow', `! ${text}`))];
+  if (warnings.length > 0) lines.push('');
   if (passed) return [...lines, paint('green', paint('bold', 'PASSED'))];
   const crossed = summary.thresholds.filter(({ ok }) => !ok).length;
   const reasons = [

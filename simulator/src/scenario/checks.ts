@@ -47,7 +47,32 @@ function checkFleets(fleets: readonly Members[]): Mistake[] {
       const message = `all fleets together have ${total} devices, at most ${DEVICES_MAX} can run`;
       mistakes.push({ path: ['fleets', index, 'count'], message });
     }
-    mistakes.push(...checkId(fleets, index, count));
+    mistakes.push(...checkId(fleets, index, count), ...checkTraffic(fleet, ['fleets', index]));
+  }
+  return mistakes;
+}
+
+/** What a fleet does: publish, subscribe, or what its application says. */
+function checkTraffic(fleet: Members, path: Path): Mistake[] {
+  const { application, interval, kind = 'device', payload, rate, sensors, subscribe } = fleet;
+  const plain = kind === 'plain';
+  const mistakes: Mistake[] = [];
+  const wrong = (member: string, message: string) => {
+    mistakes.push({ path: [...path, member], message });
+  };
+  const publishes = interval !== undefined || rate !== undefined;
+  if (interval !== undefined && rate !== undefined)
+    wrong('rate', 'give interval or rate, not both');
+  if (!publishes && application === undefined && list(subscribe).length === 0) {
+    const message = 'does nothing: give it an interval, a rate, subscribe or an application';
+    mistakes.push({ path, message });
+  }
+  if (plain && list(sensors).length > 0)
+    wrong('sensors', 'are of devices: a plain client has none');
+  if (plain && application !== undefined) wrong('application', 'is of devices, not plain clients');
+  if (!plain && payload !== undefined) wrong('payload', 'is of plain clients (kind: plain)');
+  if (kind === 'device' && publishes && list(sensors).length === 0 && application === undefined) {
+    mistakes.push({ path, message: 'publishes, so it needs sensors (or kind: plain)' });
   }
   return mistakes;
 }

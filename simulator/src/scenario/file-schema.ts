@@ -34,14 +34,20 @@ import {
 export const DEVICES_MAX = 10_000_000;
 const SEED_MAX = 0xffffffff;
 export const FLEETS_MAX = 100;
-export const SENSORS_MAX = 32;
+/** The SDK's own bound. */
+export const SENSORS_MAX = 20;
+const SUBSCRIPTIONS_MAX = 8;
+/** Run, sequence and time must fit, or no message could be accounted for. */
+export const PAYLOAD_SIZE_MIN = 128;
+const PAYLOAD_SIZE_MAX = 65_000;
 /** A year: what virtual mode may want to simulate. */
 const DURATION_MS_MAX = 365 * 86_400_000;
 /** MQTT 3.1.1 §3.1.2.10: a two-byte number of seconds. */
 const KEEP_ALIVE_MS_MAX = 65_535_000;
 /** MQTT 5 §3.1.2.11.2: a four-byte number of seconds, of which the last means "never". */
 const SESSION_EXPIRY_MS_MAX = 0xfffffffe * 1000;
-const BUFFER_SIZE_MIN = 256;
+/** The SDK's own bound. */
+const BUFFER_SIZE_MIN = 1024;
 const BUFFER_SIZE_MAX = 16_777_216;
 const INFLIGHT_MAX = 1_000;
 const CONNECTS_IN_FLIGHT_MAX = 10_000;
@@ -188,9 +194,29 @@ const fleet = z.strictObject({
     .refine(isIdPattern, { error: (issue) => `${ID_FORM}, got ${show(issue.input)}` })
     .prefault(ID_DEFAULT)
     .describe('Pattern of client ids.'),
-  interval: duration('Time between two samples of all sensors.', { min: 1 }),
-  qos: z.literal([0, 1]).prefault(1).describe('MQTT QoS of telemetry.'),
-  sensors: z.array(sensor).min(1).max(SENSORS_MAX),
+  kind: z
+    .literal(['device', 'plain'])
+    .prefault('device')
+    .describe('plain = no status, commands or diagnostics, and a payload of a given size.'),
+  interval: duration('Time between two messages of a device.', { min: 1 }).optional(),
+  rate: z.number().positive().optional().describe('Messages per second of the whole fleet.'),
+  qos: z.literal([0, 1, 2]).prefault(1).describe('MQTT QoS of telemetry.'),
+  sensors: z.array(sensor).max(SENSORS_MAX).prefault([]),
+  payload: size('Bytes of each message of a plain client.', {
+    min: PAYLOAD_SIZE_MIN,
+    max: PAYLOAD_SIZE_MAX,
+  }).optional(),
+  subscribe: z
+    .array(text().max(200))
+    .max(SUBSCRIPTIONS_MAX)
+    .prefault([])
+    .describe('Topic filters that each client subscribes to, with {run} if wanted.'),
+  churn: duration('Mean time until a client disconnects and comes back; 0s = never.', {
+    min: 0,
+  }).prefault('0s'),
+  application: text()
+    .optional()
+    .describe('Module (TypeScript or JavaScript) with your firmware logic; beside this file.'),
   keepAlive: duration('MQTT keep-alive in whole seconds; 0s = off.', {
     min: 0,
     max: KEEP_ALIVE_MS_MAX,
@@ -205,6 +231,13 @@ const fleet = z.strictObject({
     .literal(['auto', 5, '3.1.1'])
     .prefault('auto')
     .describe('auto = MQTT 5, and 3.1.1 where the broker refuses it.'),
+  retry: z
+    .strictObject({
+      min: duration('First window of the backoff.', { min: 1 }).prefault('1s'),
+      max: duration('Largest window of the backoff.', { min: 1 }).prefault('60s'),
+    })
+    .prefault({})
+    .describe('After a failed connect a device waits a random part of a window that doubles.'),
   buffer: size('Bytes of a device’s outbox, such as 4KB.', {
     min: BUFFER_SIZE_MIN,
     max: BUFFER_SIZE_MAX,

@@ -2,7 +2,7 @@
 // the place where it was made.
 
 import { createHash, randomInt } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Alias, type Document, LineCounter, parseDocument, visit } from 'yaml';
 import { redact } from '../report/redact.ts';
@@ -11,7 +11,7 @@ import { Draft, type OverrideMistake, type Overrides, overrideFlags } from './dr
 import { fileSchema, type ScenarioFile } from './file-schema.ts';
 import { describeIssue, formatPath, type Mistake, mistakesOf, show } from './mistakes.ts';
 import { normalise } from './normalise.ts';
-import type { Broker, Scenario } from './schema.ts';
+import type { Broker, Fleet, Scenario } from './schema.ts';
 import { copyTree, offsetOf, PathError, type Value } from './tree.ts';
 
 export type { Overrides } from './draft.ts';
@@ -74,9 +74,10 @@ export function loadScenario(
   if (parsed === undefined || all.length > 0) throw new ScenarioError(all);
   const scenario = normalise(parsed, environment.randomSeed);
   const broker = scenario.broker && withTlsFiles(source, draft, scenario.broker);
+  const fleets = withApplications(source, draft, scenario.fleets);
   const secrets = [...draft.secrets, broker?.password ?? '', broker?.tls?.key ?? ''];
   return {
-    scenario: broker === undefined ? scenario : { ...scenario, broker },
+    scenario: { ...scenario, fleets, ...(broker === undefined ? {} : { broker }) },
     digest: createHash('sha256').update(bytes).digest('hex'),
     overrides: overrideFlags(overrides),
     file,
@@ -264,4 +265,22 @@ function withTlsFiles(source: Source, draft: Draft, broker: Broker): Broker {
   }
   if (unreadable.length > 0) throw new ScenarioError(inOrder(unreadable));
   return { ...broker, tls: tls as unknown as NonNullable<Broker['tls']> };
+}
+
+/** The fleets with the absolute paths of their applications, which must be there. */
+function withApplications(source: Source, draft: Draft, fleets: readonly Fleet[]): Fleet[] {
+  const missing: Located[] = [];
+  const resolved = fleets.map((fleet, index) => {
+    if (fleet.application === undefined) return fleet;
+    const path = ['fleets', index, 'application'];
+    const fromFlag = draft.originOf(path)?.origin.kind === 'flag';
+    const application = resolve(fromFlag ? '.' : dirname(source.file), fleet.application);
+    if (!existsSync(application)) {
+      const message = `there is no file ${show(application)}`;
+      missing.push(locate(source, draft, { path, message }));
+    }
+    return { ...fleet, application };
+  });
+  if (missing.length > 0) throw new ScenarioError(inOrder(missing));
+  return resolved;
 }

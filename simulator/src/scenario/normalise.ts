@@ -1,7 +1,7 @@
 // From the form of the file to the scenario: defaults are in, units become ms and bytes.
 
 import { parseBrokerUrl } from './broker-url.ts';
-import type { ScenarioFile } from './file-schema.ts';
+import { PAYLOAD_SIZE_MIN, type ScenarioFile } from './file-schema.ts';
 import type { Broker, Fleet, Scenario, SensorModel } from './schema.ts';
 
 /** The scenario that a valid file means. TLS members still hold what the file says. */
@@ -48,19 +48,30 @@ function normaliseFleet(fleet: ScenarioFile['fleets'][number]): Fleet {
     name: fleet.name,
     count: fleet.count,
     id: fleet.id,
-    intervalMs: fleet.interval,
+    kind: fleet.kind,
+    intervalMs: intervalOf(fleet),
     qos: fleet.qos,
     sensors: fleet.sensors.map((sensor) => ({
       name: sensor.name,
       ...(sensor.unit === undefined ? {} : { unit: sensor.unit }),
       model: normaliseModel(sensor),
     })),
+    payloadSize: fleet.kind === 'plain' ? (fleet.payload ?? PAYLOAD_SIZE_MIN) : 0,
+    subscribe: fleet.subscribe,
+    churnMs: fleet.churn,
+    ...(fleet.application === undefined ? {} : { application: fleet.application }),
     keepAliveMs: fleet.keepAlive,
     sessionExpiryMs: fleet.sessionExpiry,
     protocol: fleet.protocol === 5 ? '5' : fleet.protocol,
+    retry: { minMs: fleet.retry.min, maxMs: fleet.retry.max },
     bufferSize: fleet.buffer,
     inflight: fleet.inflight,
   };
+}
+
+function intervalOf({ count, interval, rate }: ScenarioFile['fleets'][number]): number {
+  if (rate !== undefined) return (count / rate) * 1000;
+  return interval ?? Number.POSITIVE_INFINITY;
 }
 
 function normaliseModel(sensor: ScenarioFile['fleets'][number]['sensors'][number]): SensorModel {

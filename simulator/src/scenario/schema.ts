@@ -33,21 +33,39 @@ export interface Sensor {
 /** `auto` speaks MQTT 5 and falls back to 3.1.1. */
 export type Protocol = 'auto' | '5' | '3.1.1';
 
+/** Between two failed connects: a random time within a window that doubles from min to max. */
+export interface Retry {
+  readonly minMs: number;
+  readonly maxMs: number;
+}
+
 export interface Fleet {
   readonly name: string;
   /** Devices; at least 1. */
   readonly count: number;
   /** Pattern of client ids with `{run}`, `{fleet}`, `{index}`; see `deviceId`. */
   readonly id: string;
-  /** Between two samples of all sensors. */
+  /** `plain` clients have no status, commands or diagnostics: only the traffic asked for. */
+  readonly kind: 'device' | 'plain';
+  /** Between two messages of a device; Infinity = it publishes nothing on a schedule. */
   readonly intervalMs: number;
-  readonly qos: 0 | 1;
+  readonly qos: 0 | 1 | 2;
+  /** Of devices; none for plain clients. */
   readonly sensors: readonly Sensor[];
+  /** Bytes of a plain client's messages; 0 for devices. */
+  readonly payloadSize: number;
+  /** Topic filters, with `{run}`. */
+  readonly subscribe: readonly string[];
+  /** Mean time a client stays connected before it disconnects and comes back; 0 = for good. */
+  readonly churnMs: number;
+  /** Module with the user's own firmware logic, absolute path; see docs/applications.md. */
+  readonly application?: string;
   /** Whole seconds, 0 = off. */
   readonly keepAliveMs: number;
   /** Whole seconds. */
   readonly sessionExpiryMs: number;
   readonly protocol: Protocol;
+  readonly retry: Retry;
   /** Bytes of a device's outbox. */
   readonly bufferSize: number;
   /** Unacknowledged publishes at once. */

@@ -1,0 +1,98 @@
+// The SDK's profile of a simulated fleet: what the scenario says, in the words of the SDK.
+
+import { type ConnectOptions, type DeviceEvents, DeviceProfile, type Sensor } from '@flotilla/sdk';
+import { beginPack, writeSample } from '@flotilla/sdk/codec/senml';
+import type { Fleet, Scenario } from '../scenario/schema.ts';
+import { createSensors } from '../world/sensors.ts';
+import type { Application } from './application.ts';
+import type { SimulatedPlatform } from './simulated-platform.ts';
+
+/** What a profile needs of the run around it. */
+export interface FleetContext {
+  readonly scenario: Scenario;
+  readonly run: string;
+  readonly broker: ConnectOptions;
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  /** Devices of the thread: bounds their local indices. */
+  readonly deviceCount: number;
+}
+
+/** The profile of a fleet whose devices tell `events`. */
+export function createFleetProfile(
+  context: FleetContext,
+  fleet: Fleet,
+  application: Application | undefined,
+  events: DeviceEvents,
+): DeviceProfile {
+  const { broker, password, run, scenario, username } = context;
+  const isDevice = fleet.kind === 'device';
+  return new DeviceProfile({
+    broker,
+    ...(username === undefined ? {} : { username }),
+    ...(password === undefined ? {} : { password: Buffer.from(password) }),
+    topics: scenario.topics,
+    protocol: fleet.protocol === 'auto' ? 0 : fleet.protocol === '5' ? 5 : 4,
+    keepAliveMs: fleet.keepAliveMs,
+    sessionExpiryS: Math.ceil(fleet.sessionExpiryMs / 1000),
+    inflightMax: fleet.inflight,
+    connectMsMax: scenario.connect.timeoutMs,
+    retryMsMin: fleet.retry.minMs,
+    retryMsMax: fleet.retry.maxMs,
+    status: isDevice,
+    takesCommands: isDevice,
+    diagnostics: isDevice,
+    subscriptions: fleet.subscribe.map((filter) => ({
+      filter: filter.replaceAll('{run}', run),
+      qos: fleet.qos,
+    })),
+    bufferSize: Math.max(fleet.bufferSize, 2 * fleet.payloadSize),
+    qos: fleet.qos,
+    intervalMs: fleet.intervalMs,
+    sensors: isDevice ? deviceSensors(context, fleet, application) : [padding(fleet.payloadSize)],
+    commands: application?.commands ?? {},
+    events,
+  });
+}
+
+function deviceSensors(
+  { deviceCount, scenario }: FleetContext,
+  fleet: Fleet,
+  application: Application | undefined,
+): Sensor[] {
+  const placeOf = (device: Parameters<Sensor['read']>[0]) => device.platform as SimulatedPlatform;
+  return [
+    ...createSensors(fleet.sensors, scenario.seed, deviceCount, placeOf),
+    ...(application?.sensors ?? []),
+  ];
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** A sensor whose value fills a plain client's message up to `size` bytes. */
+function padding(size: number): Sensor {
+  const text = 'x'.repeat(size);
+  const fits = new Map<string, number>();
+  return {
+    name: 'pad',
+    read: (device) => {
+      const { packCount, streamId } = device.sampler;
+      // The head grows with the digits of the sequence; writing to nothing measures.
+      const key = `${device.id.length} ${streamId.length} ${Math.floor(Math.log2(packCount + 1))}`;
+      let length = fits.get(key);
+      if (length === undefined) {
+        const epochS = device.platform.clock.epochMs() / 1000 + 0.1234;
+        const head = beginPack(NOTHING, 0, 2, device.id, streamId, epochS, packCount);
+        length = size;
+        while (
+          length > 0 &&
+          writeSample(NOTHING, head, 'pad', undefined, text.slice(0, length), 0) > size
+        ) {
+          length -= 1;
+        }
+        fits.set(key, length);
+      }
+      return text.slice(0, length);
+    },
+  };
+}

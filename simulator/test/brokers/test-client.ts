@@ -1,0 +1,120 @@
+// Our MQTT client on the Node platform, with an owner that keeps what it is told.
+
+import { Client, type ClientOwner } from '@flotilla/sdk/mqtt/client';
+import { type ClientOptions, ClientProfile } from '@flotilla/sdk/mqtt/client-profile';
+import { PUBLISH_TOO_LARGE, type PublishResult } from '@flotilla/sdk/mqtt/delivery';
+import type { Packet, Qos, Subscription, Will } from '@flotilla/sdk/mqtt/packet';
+import { Session } from '@flotilla/sdk/mqtt/session';
+import { NodePlatform } from '@flotilla/sdk/node';
+
+const INFLIGHT_MAX = 8;
+const RECEIVE_MAX = 16;
+const TICK_MS = 5;
+
+export interface Received {
+  readonly topic: string;
+  readonly text: string;
+  readonly qos: Qos;
+  readonly retain: boolean;
+}
+
+export interface TestClientOptions extends Omit<ClientOptions, 'broker'> {
+  readonly id: string;
+  readonly port: number;
+  /** Topics are `{id}/{topic}`; these are of the client's own. */
+  readonly subscriptions?: readonly Subscription[];
+  readonly will?: Will;
+}
+
+export class TestClient implements ClientOwner {
+  readonly id: string;
+  readonly client: Client;
+  readonly received: Received[] = [];
+  /** References of messages that were settled, with their reason codes. */
+  readonly settled: { readonly reference: number; readonly reasonCode: number }[] = [];
+  /** For each connection, whether the session was resumed. */
+  readonly resumed: boolean[] = [];
+  readonly disconnectReasons: string[] = [];
+  subscribedCount = 0;
+  private readonly options: TestClientOptions;
+  private readonly waiting: { reference: number; topic: string; payload: Uint8Array }[] = [];
+  private readonly ticker: NodeJS.Timeout;
+
+  constructor(options: TestClientOptions) {
+    this.id = options.id;
+    this.options = options;
+    const profile = new ClientProfile({
+      topics: '{id}/{topic}',
+      retryMsMin: 20,
+      retryMsMax: 100,
+      inflightMax: INFLIGHT_MAX,
+      receiveMax: RECEIVE_MAX,
+      ...options,
+      broker: { host: '127.0.0.1', port: options.port },
+    });
+    const bytes = new Uint8Array(Session.size(INFLIGHT_MAX, RECEIVE_MAX));
+    const session = new Session(bytes, 0, INFLIGHT_MAX, RECEIVE_MAX);
+    const platform = new NodePlatform();
+    this.client = new Client(platform, profile, session, this);
+    this.ticker = setInterval(() => this.client.tick(platform.clock.monotonicMs()), TICK_MS);
+    this.client.start();
+  }
+
+  /** Ends connection and session. */
+  stop(sessionExpiryS?: number): void {
+    clearInterval(this.ticker);
+    this.client.stop(sessionExpiryS);
+  }
+
+  publish(reference: number, topic: string, text: string, qos: Qos, retain = false): PublishResult {
+    const payload = Buffer.from(text);
+    this.waiting.push({ reference, topic, payload });
+    return this.client.publish(reference, topic, payload, 0, payload.length, qos, retain);
+  }
+
+  will(): Will | undefined {
+    return this.options.will;
+  }
+
+  subscriptions(): readonly Subscription[] {
+    return this.options.subscriptions ?? [];
+  }
+
+  onConnected(resumed: boolean): void {
+    this.resumed.push(resumed);
+  }
+
+  onSubscribed(): void {
+    this.subscribedCount += 1;
+  }
+
+  onDisconnected(reason: string): void {
+    this.disconnectReasons.push(reason);
+  }
+
+  onReady(): void {
+    // Tests publish when they want.
+  }
+
+  onSettled(reference: number, reasonCode: number): void {
+    this.settled.push({ reference, reasonCode });
+  }
+
+  resend(reference: number): PublishResult {
+    const message = this.waiting.find((candidate) => candidate.reference === reference);
+    if (message === undefined) return PUBLISH_TOO_LARGE;
+    const { topic, payload } = message;
+    return this.client.publishAgain(topic, payload, 0, payload.length, false);
+  }
+
+  onMessage(packet: Packet, source: Uint8Array): void {
+    const text = (start: number, end: number): string =>
+      Buffer.from(source.subarray(start, end)).toString();
+    this.received.push({
+      topic: text(packet.topicStart, packet.topicEnd),
+      text: text(packet.payloadStart, packet.payloadEnd),
+      qos: packet.qos,
+      retain: packet.retain,
+    });
+  }
+}
