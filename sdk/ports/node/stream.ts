@@ -8,13 +8,22 @@ import {
   type Socket,
   type TcpNetConnectOpts,
 } from 'node:net';
-import { connect as tlsConnect } from 'node:tls';
-import type { ConnectOptions, Stream, StreamHandlers } from '../../src/platform.ts';
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  type SecureContext,
+  connect as tlsConnect,
+} from 'node:tls';
+import type { ConnectOptions, Stream, StreamHandlers, TlsOptions } from '../../src/platform.ts';
 
 /** Bytes the kernel may lag behind before a stream asks its owner to wait. */
 const WRITE_LAG_MAX = 16384;
 const READ_BUFFER_SIZE = 65536;
 const BATCH_SIZE = 65536;
+/** Bytes that may wait for the owner before the sender is slowed down. */
+const READ_LAG_MAX = 65536;
+/** How long a closed stream waits for the other side to end too. */
+const LINGER_MS_MAX = 2000;
 
 const OWNER = Symbol('stream');
 type OwnedSocket = Socket & { [OWNER]: NodeStream };
@@ -26,22 +35,29 @@ export class StreamBuffers {
   readonly read = Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
   /** Sockets that are not closed yet. */
   openCount = 0;
-  private batch = Buffer.allocUnsafeSlow(BATCH_SIZE);
+  /** At least one stream's whole room. */
+  private readonly batchSize: number;
+  private batch: Buffer;
   private used = 0;
   /** Segments of the batch in order: the owner of each, and where it ends. */
   private readonly owners: NodeStream[] = [];
   private readonly ends: number[] = [];
   private readonly starved: NodeStream[] = [];
-  private readonly flushSoon = () => this.flush();
+  private readonly flushSoon = () => {
+    this.flush();
+    this.feed();
+  };
 
   constructor(packetSizeMax: number) {
     this.packetSizeMax = packetSizeMax;
+    this.batchSize = Math.max(BATCH_SIZE, WRITE_LAG_MAX + packetSizeMax);
+    this.batch = Buffer.allocUnsafeSlow(this.batchSize);
   }
 
   /** Queues a copy of bytes[start, end) for `owner`; it goes out at the end of this turn. */
   add(owner: NodeStream, bytes: Uint8Array, start: number, end: number): void {
     const size = end - start;
-    if (this.used + size > BATCH_SIZE) this.flush();
+    if (this.used + size > this.batchSize) this.flush();
     if (this.used === 0) process.nextTick(this.flushSoon);
     const { batch, used } = this;
     // A loop beats a view plus set() for packets of this size.
@@ -75,7 +91,11 @@ export class StreamBuffers {
     ends.length = 0;
     this.used = 0;
     // The kernel still reads from this memory: leave it to it.
-    if (held) this.batch = Buffer.allocUnsafeSlow(BATCH_SIZE);
+    if (held) this.batch = Buffer.allocUnsafeSlow(this.batchSize);
+  }
+
+  /** Not within `flush`: that may run inside a write, whose bytes an owner could encode over. */
+  private feed(): void {
     while (this.starved.length > 0) (this.starved.pop() as NodeStream).feed();
   }
 }
@@ -95,6 +115,9 @@ export class NodeStream implements Stream {
   /** Bytes that wait in the batch. */
   private batched = 0;
   private failure: string | undefined = undefined;
+  private isOpen = false;
+  /** The other side ended, and the owner has bytes to read before it is told. */
+  private isOver = false;
 
   /** Does nothing until `open`. */
   constructor(handlers: StreamHandlers, target: unknown, buffers: StreamBuffers) {
@@ -103,10 +126,11 @@ export class NodeStream implements Stream {
     this.buffers = buffers;
   }
 
-  /** Connects; nothing happens when the owner closed the stream before. */
+  /** Connects; nothing happens when the stream was closed or cut before. */
   open(options: ConnectOptions): void {
-    if (this.handlers === undefined) return;
+    if (this.handlers === undefined || this.failure !== undefined) return;
     const socket = options.tls === undefined ? this.openTcp(options) : this.openTls(options);
+    if (socket === undefined) return;
     this.socket = socket;
     this.buffers.openCount += 1;
     (socket as OwnedSocket)[OWNER] = this;
@@ -127,7 +151,8 @@ export class NodeStream implements Stream {
     this.sourceAt = sourceAt + count;
     if (this.sourceAt === this.sourceEnd && source !== this.buffers.read && source !== EMPTY) {
       this.source = EMPTY;
-      this.socket?.resume();
+      if (this.isOver) process.nextTick(() => this.closed());
+      else this.socket?.resume();
     }
     return count;
   }
@@ -142,9 +167,19 @@ export class NodeStream implements Stream {
   }
 
   close(): void {
+    if (this.handlers === undefined) return;
     this.handlers = undefined;
     if (this.batched > 0) this.buffers.flush();
-    this.socket?.destroySoon();
+    const { socket } = this;
+    if (!this.isOpen) {
+      socket?.destroy();
+      return;
+    }
+    // Bytes that arrive at a socket that is gone reset the connection, and what was written last
+    // is lost with it: so reading goes on until the other side has ended too.
+    socket?.end();
+    socket?.resume();
+    setTimeout(destroy, LINGER_MS_MAX, socket).unref();
   }
 
   /** Ends the stream as a lost link does: what waits is gone, the owner sees an error. */
@@ -157,6 +192,7 @@ export class NodeStream implements Stream {
   // For the shared listeners and the batch.
 
   opened(): void {
+    this.isOpen = true;
     this.handlers?.onWritable.call(this, this.room());
   }
 
@@ -180,7 +216,7 @@ export class NodeStream implements Stream {
       this.sourceEnd -= this.sourceAt;
       this.sourceAt = 0;
     }
-    return false;
+    return this.sourceEnd - this.sourceAt < READ_LAG_MAX;
   }
 
   /** Hands a segment of the batch to the socket; true when the kernel did not take it all. */
@@ -194,7 +230,7 @@ export class NodeStream implements Stream {
 
   /** Tells the owner about room that came back. */
   feed(): void {
-    if (!this.starving || this.lag() >= WRITE_LAG_MAX) return;
+    if (!this.starving || this.room() < this.buffers.packetSizeMax) return;
     this.starving = false;
     this.handlers?.onWritable.call(this, this.room());
   }
@@ -205,6 +241,9 @@ export class NodeStream implements Stream {
 
   closed(): void {
     if (this.socket !== undefined) this.buffers.openCount -= 1;
+    this.socket = undefined;
+    this.isOver = this.failure === undefined && this.sourceAt < this.sourceEnd;
+    if (this.isOver) return;
     const handlers = this.handlers;
     this.handlers = undefined;
     handlers?.onError.call(this, this.failure);
@@ -235,26 +274,42 @@ export class NodeStream implements Stream {
     return socket;
   }
 
-  private openTls(options: ConnectOptions): Socket {
+  /** Undefined when OpenSSL cannot use the certificates; the owner hears of it. */
+  private openTls(options: ConnectOptions): Socket | undefined {
     const tls = options.tls ?? {};
     const servername = tls.serverName ?? (isIP(options.host) === 0 ? options.host : undefined);
-    const socket = tlsConnect({
+    const secureContext = this.secureContext(tls);
+    if (secureContext === undefined) return undefined;
+    const connectOptions: ConnectionOptions & { highWaterMark: number } = {
       host: options.host,
       port: options.port,
-      ca: tls.ca,
-      cert: tls.certificate,
-      key: tls.key,
+      secureContext,
       servername,
       rejectUnauthorized: tls.verify !== false,
-    });
+      highWaterMark: WRITE_LAG_MAX,
+    };
+    const socket = tlsConnect(connectOptions);
     socket.setNoDelay(true);
     socket.once('secureConnect', onConnect);
     socket.on('data', onData);
     return socket;
   }
+
+  private secureContext(tls: TlsOptions): SecureContext | undefined {
+    try {
+      return createSecureContext({ ca: tls.ca, cert: tls.certificate, key: tls.key });
+    } catch (error) {
+      this.cut(`TLS: the certificates cannot be used: ${(error as Error).message}`);
+      return undefined;
+    }
+  }
 }
 
 const EMPTY = new Uint8Array(0);
+
+function destroy(socket: Socket | undefined): void {
+  socket?.destroy();
+}
 
 function onConnect(this: Socket): void {
   (this as OwnedSocket)[OWNER].opened();

@@ -6,7 +6,7 @@
 // nowhere, because a field is longer than its length prefix can say.
 
 import { assert } from '../assert.ts';
-import { utf8Size } from '../codec/text.ts';
+import { utf8Size, writeUtf8 } from '../codec/text.ts';
 import type { ConnectFields, ProtocolVersion, PublishFields, Qos, Subscription } from './packet.ts';
 import {
   AUTH,
@@ -209,14 +209,14 @@ export function writePublish(
   const topicSize = utf8Size(fields.topic);
   const payloadSize = fields.payload.length;
   const propertiesSize = version === 5 ? publishPropertiesSize(fields) : 0;
-  const end = offset + publishSize(version, topicSize, qos, payloadSize, propertiesSize);
+  const remaining = publishRemaining(version, topicSize, qos, payloadSize, propertiesSize);
+  const end = offset + packetSize(remaining);
   if (end > target.length) return end;
 
   const dup = fields.dup && qos > 0 ? 8 : 0;
   const flags = dup | (qos << 1) | (fields.retain ? 1 : 0);
-  const remaining = publishRemaining(version, topicSize, qos, payloadSize, propertiesSize);
   let next = writeFixedHeader(target, offset, PUBLISH, flags, remaining);
-  next = writeTextField(target, next, fields.topic);
+  next = writeUtf8(target, writeU16(target, next, topicSize), fields.topic);
   next = writePublishTail(target, next, version, qos, fields.packetId, propertiesSize);
   if (version === 5) next = writePublishProperties(target, next, fields);
   target.set(fields.payload, next);

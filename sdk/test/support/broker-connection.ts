@@ -165,22 +165,28 @@ export class BrokerConnection {
     }
     switch (packet.cmd) {
       case 'publish':
-        return this.onPublish(packet, this.session);
+        this.onPublish(packet, this.session);
+        return;
       case 'puback':
       case 'pubrec':
       case 'pubcomp':
-        return this.onSettled(packet.cmd, packet, this.session);
+        this.onSettled(packet.cmd, packet, this.session);
+        return;
       case 'pubrel':
-        return this.onRelease(packet, this.session);
+        this.onRelease(packet, this.session);
+        return;
       case 'subscribe':
-        return this.onSubscribe(packet, this.session);
+        this.onSubscribe(packet, this.session);
+        return;
       case 'unsubscribe':
-        return this.onUnsubscribe(packet, this.session);
+        this.onUnsubscribe(packet, this.session);
+        return;
       case 'pingreq':
         if (!this.broker.silent) this.write({ cmd: 'pingresp' });
         return;
       case 'disconnect':
-        return this.onDisconnect(packet, this.session);
+        this.onDisconnect(packet, this.session);
+        return;
       default:
         this.violated(`unexpected ${packet.cmd}`);
     }
@@ -192,7 +198,10 @@ export class BrokerConnection {
     this.connect = packet;
     broker.connectCount[this.version] += 1;
     if (broker.silent) return;
-    if (this.version === 5 ? !broker.speaks5 : !broker.speaks4) return this.refuseVersion();
+    if (this.version === 5 ? !broker.speaks5 : !broker.speaks4) {
+      this.refuseVersion();
+      return;
+    }
     if (broker.connackCode !== 0) {
       const code = broker.connackCode;
       this.write({ cmd: 'connack', sessionPresent: false, reasonCode: code, returnCode: code });
@@ -247,9 +256,13 @@ export class BrokerConnection {
     const packetId = packet.messageId ?? 0;
     const topic = this.resolveTopic(packet);
     if (topic === undefined) return;
-    if (this.version === 5 && qos > limits.maximumQos) return this.violated('Maximum QoS exceeded');
+    if (this.version === 5 && qos > limits.maximumQos) {
+      this.violated('Maximum QoS exceeded');
+      return;
+    }
     if (this.version === 5 && packet.retain && !limits.retainAvailable) {
-      return this.violated('RETAIN although not available');
+      this.violated('RETAIN although not available');
+      return;
     }
     const payload = Uint8Array.from(packet.payload as Uint8Array);
     const message = { topic, payload, qos, retain: packet.retain === true };
@@ -259,7 +272,8 @@ export class BrokerConnection {
     }
     this.owed.add(packetId);
     if (this.version === 5 && this.owed.size > limits.receiveMaximum) {
-      return this.violated('Receive Maximum exceeded');
+      this.violated('Receive Maximum exceeded');
+      return;
     }
     const reason = this.version === 5 ? broker.reasonOf(topic, payload) : 0;
     const known = qos === 2 && session.incoming.has(packetId);

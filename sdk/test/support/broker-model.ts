@@ -67,7 +67,9 @@ export class BrokerModel {
   readonly forgotten: BrokerMessage[] = [];
   readonly retained = new Map<string, BrokerMessage>();
   readonly sessions = new Map<string, BrokerSession>();
+  /** Open connections, and all that ever were. */
   readonly connections: BrokerConnection[] = [];
+  readonly history: BrokerConnection[] = [];
   /** Violations of MQTT by clients. */
   readonly violations: string[] = [];
   /** CONNECTs so far, by version. */
@@ -80,7 +82,9 @@ export class BrokerModel {
   }
 
   accept(socket: ServerSocket): void {
-    this.connections.push(new BrokerConnection(this, socket));
+    const connection = new BrokerConnection(this, socket);
+    this.connections.push(connection);
+    this.history.push(connection);
   }
 
   /** The session of a CONNECT, and whether it was there before (MQTT-3.1.2-4 … -6). */
@@ -156,9 +160,9 @@ export class BrokerModel {
       .map((one) => Buffer.from(one.payload).toString());
   }
 
-  /** The one connection that is open now. */
+  /** The last connection that was made, open or not. */
   get connection(): BrokerConnection {
-    const last = this.connections[this.connections.length - 1];
+    const last = this.history[this.history.length - 1];
     if (last === undefined) throw new Error('broker: no connection');
     return last;
   }

@@ -143,10 +143,10 @@ export class LiveRun {
   private async findBroker(): Promise<Target> {
     const { broker } = this.loaded.scenario;
     if (broker !== undefined) {
-      const target = await resolveTarget(broker);
-      const { allowedHost } = this.options;
-      checkHost(broker.host, target.host, deviceCount(this.loaded.scenario), allowedHost);
-      return target;
+      const devices = deviceCount(this.loaded.scenario);
+      return await resolveTarget(broker, (address) => {
+        checkHost(broker.host, address, devices, this.options.allowedHost);
+      });
     }
     const { promise, resolve } = Promise.withResolvers<Target>();
     this.broker = new Child<never, FromBroker>(

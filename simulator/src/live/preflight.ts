@@ -17,10 +17,15 @@ const SPARE_FILES = 100;
 
 /**
  * Resolves the broker's name once for all devices, to the first of its addresses that accepts a
- * connection; throws `RunError` when none does.
+ * connection; throws `RunError` when none does. `permit` sees every address before the first
+ * connection is tried, and throws where none may be.
  */
-export async function resolveTarget(broker: Broker): Promise<Target> {
+export async function resolveTarget(
+  broker: Broker,
+  permit: (address: string) => void = () => undefined,
+): Promise<Target> {
   const addresses = await addressesOf(broker);
+  for (const address of addresses) permit(address);
   const failures: string[] = [];
   for (const address of addresses) {
     const failure = await tryConnect(address, broker.port);

@@ -138,3 +138,11 @@ export async function until(condition: () => boolean, what: string): Promise<voi
 export async function aWhile(ms = 30): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
 }
+
+/** Resolves when `value` has not changed for a while, with that value. */
+export async function stillness(value: () => number): Promise<number> {
+  for (let before = value(); ; before = value()) {
+    await aWhile(100);
+    if (value() === before) return before;
+  }
+}

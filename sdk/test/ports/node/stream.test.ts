@@ -12,6 +12,7 @@ import {
   Owner,
   TRANSPORTS,
   type Transport,
+  stillness,
   until,
 } from './loopback.ts';
 
@@ -144,27 +145,20 @@ describe.each(TRANSPORTS)('a stream over %s', (transport) => {
     let sent = 0;
     let taken = 0;
     const send = () => {
-      while (sent < 400 && peer.write(chunk)) sent += 1;
+      for (let going = true; going && sent < 400; sent += 1) going = peer.write(chunk);
     };
     peer.on('drain', send);
     send();
-    await aWhile(100);
-    const stuck = sent;
-    await aWhile(50);
-    expect(sent).toBe(stuck);
-    expect(stuck).toBeLessThan(400);
+    expect(await stillness(() => sent)).toBeLessThan(400);
     expect(owner.waiting).toBeLessThan(300_000);
     const drain = () => {
       for (let part = owner.take(65_536); part.length > 0; part = owner.take(65_536)) {
-        expect(part.equals(chunk.subarray(taken % 65_536).subarray(0, part.length))).toBe(
-          part.length <= 65_536 - (taken % 65_536),
-        );
         taken += part.length;
       }
     };
     owner.onReadable = drain;
     drain();
-    await until(() => sent >= 400, 'the sender to go on');
+    await until(() => taken === 400 * chunk.length, 'the rest');
     owner.stream!.close();
   });
 
@@ -180,13 +174,9 @@ describe.each(TRANSPORTS)('a stream over %s', (transport) => {
     };
     owner.onWritable = fill;
     fill();
-    await aWhile(100);
-    const stuck = written;
-    const events = owner.events.length;
-    await aWhile(50);
-    expect(written).toBe(stuck);
+    await stillness(() => written);
     expect(owner.room).toBeLessThan(1000);
-    expect(owner.events.length).toBe(events);
+    const events = owner.events.length;
     owner.onWritable = () => undefined;
     const received = collect(peer);
     await until(() => owner.events.length > events, 'onWritable');
@@ -207,6 +197,7 @@ describe.each(TRANSPORTS)('a stream over %s', (transport) => {
     });
     await fc.assert(
       fc.asyncProperty(scenario, async ({ writes, reads, together }) => {
+        const before = server.sockets.length;
         const owner = connect(server);
         const parts: Buffer[] = [];
         let step = 0;
@@ -214,10 +205,9 @@ describe.each(TRANSPORTS)('a stream over %s', (transport) => {
           parts.push(owner.take(reads[step % reads.length]!));
           step += 1;
         };
-        await until(() => owner.room > 0, 'connection');
+        await until(() => owner.room > 0 && server.sockets.length > before, 'connection');
         const total = writes.reduce((sum, size) => sum + size, 0);
-        await until(() => server.sockets.at(-1)!.readyState === 'open', 'the other end');
-        const peer = server.sockets.at(-1)!;
+        const peer = server.sockets[before]!;
         let at = 0;
         for (const size of writes) {
           peer.write(pattern(size, at));
