@@ -11,7 +11,6 @@ import {
   PUBLISH_INFLIGHT,
   PUBLISH_LATER,
   PUBLISH_TOO_LARGE,
-  PUBLISH_WRITTEN,
   type PublishResult,
 } from './mqtt/delivery.ts';
 import type { Packet, Qos, Subscription, Will } from './mqtt/packet.ts';
@@ -52,6 +51,7 @@ export interface DeviceIdentity {
 export class DeviceCounters {
   dropped = 0;
   refused = 0;
+  unconfirmed = 0;
   commands = 0;
   commandsRefused = 0;
   connects = 0;
@@ -269,7 +269,10 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
   }
 
   onSettled(reference: number, reasonCode: number): void {
-    if (reference === BIRTH) return;
+    if (reference === BIRTH) {
+      if (reasonCode >= UNSPECIFIED_ERROR) this.counters.refused += 1;
+      return;
+    }
     const outbox = this.outbox;
     const at = outbox.find(reference);
     if (at < 0) return;
@@ -304,8 +307,16 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     const at = outbox.find(reference);
     if (at < 0) return PUBLISH_TOO_LARGE;
     const start = this.bodyStart(at);
-    const bytes = outbox.bytes;
-    return client.publishAgain(this.topicOf(at), bytes, start, outbox.payloadEnd(at), false);
+    const { bytes } = outbox;
+    const result = client.publishAgain(
+      this.topicOf(at),
+      bytes,
+      start,
+      outbox.payloadEnd(at),
+      false,
+    );
+    if (result === PUBLISH_TOO_LARGE) this.drop(at);
+    return result;
   }
 
   onRecordDropped(kind: number, sequence: number): void {
@@ -345,8 +356,12 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
       );
       if (result === PUBLISH_LATER) return;
       if (result === PUBLISH_INFLIGHT) outbox.setInflight(at);
-      else if (result === PUBLISH_WRITTEN) this.acknowledge(at);
-      else this.drop(at);
+      else if (result === PUBLISH_TOO_LARGE) this.drop(at);
+      else {
+        // The server takes QoS 0 only: released on write, and counted.
+        if (qos > 0) this.counters.unconfirmed += 1;
+        this.acknowledge(at);
+      }
     }
   }
 

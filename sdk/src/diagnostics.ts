@@ -8,7 +8,7 @@ import type { Device } from './device.ts';
 export function writeDiagnostics(target: Uint8Array, offset: number, device: Device): number {
   const { counters, client, outbox, sampler } = device;
   const heap = device.platform.memory.heapUsed();
-  let next = writeMapHead(target, offset, heap === undefined ? 10 : 11);
+  let next = writeMapHead(target, offset, heap === undefined ? 12 : 13);
   if (heap !== undefined) next = write(target, next, 'heap', heap);
   next = write(target, next, 'dropped', counters.dropped);
   next = write(target, next, 'pending', outbox.count);
@@ -17,9 +17,11 @@ export function writeDiagnostics(target: Uint8Array, offset: number, device: Dev
   next = write(target, next, 'connects', counters.connects);
   next = write(target, next, 'oversize', client.oversizeCount);
   next = write(target, next, 'produced', sampler.packCount);
+  next = write(target, next, 'unconfirmed', counters.unconfirmed);
   next = write(target, next, 'missedSamples', sampler.missedCount);
   next = write(target, next, 'sensorFaults', sampler.faultCount);
-  return write(target, next, 'commandsRefused', counters.commandsRefused);
+  next = write(target, next, 'commandsRefused', counters.commandsRefused);
+  return write(target, next, 'subscribeRefused', client.subscribeRefusedCount);
 }
 
 function write(target: Uint8Array, offset: number, name: string, value: number): number {

@@ -346,7 +346,9 @@ export class Client implements PacketTarget {
   }
 
   private subscribe(): void {
-    const filters = this.owner.subscriptions();
+    const wanted = this.owner.subscriptions();
+    const filters = this.connection.takenFilters(wanted);
+    this.subscribeRefusedCount += wanted.length - filters.length;
     if (filters.length === 0) return;
     this.subscribePacketId = this.delivery.session.nextPacketId(0);
     const transmit = this.platform.memory.transmit;

@@ -2,7 +2,7 @@
 // spoken on it, and what the server announced when it accepted.
 
 import type { ConnectOptions, Memory, Platform, Stream, StreamHandlers } from '../platform.ts';
-import type { Packet, ProtocolVersion, Qos } from './packet.ts';
+import type { Packet, ProtocolVersion, Qos, Subscription } from './packet.ts';
 import { writeAck } from './write.ts';
 
 export class Connection {
@@ -22,6 +22,7 @@ export class Connection {
   /** Topic aliases that the server takes; 0 = none. */
   topicAliasMaximum = 0;
   wildcardAvailable = true;
+  sharedAvailable = true;
   /** True once a PUBLISH on this connection has introduced the alias. */
   aliasKnown = false;
   /** Counts streams, so that a loop over one notices that a handler opened another. */
@@ -55,7 +56,24 @@ export class Connection {
     this.packetSizeMax = packet.maximumPacketSize;
     this.topicAliasMaximum = this.version === 5 ? packet.topicAliasMaximum : 0;
     this.wildcardAvailable = packet.wildcardAvailable;
+    this.sharedAvailable = packet.sharedAvailable;
     this.aliasKnown = false;
+  }
+
+  /** Those subscriptions that the server did not rule out (MQTT 5 §3.2.2.3.11, §3.2.2.3.13). */
+  takenFilters(wanted: readonly Subscription[]): readonly Subscription[] {
+    if (this.sharedAvailable && this.wildcardAvailable) return wanted;
+    const taken: Subscription[] = [];
+    for (let index = 0; index < wanted.length; index += 1) {
+      const subscription = wanted[index] as Subscription;
+      const { filter } = subscription;
+      const isWild = filter.indexOf('+') >= 0 || filter.indexOf('#') >= 0;
+      const isShared = filter.indexOf('$share/') === 0;
+      if ((this.wildcardAvailable || !isWild) && (this.sharedAvailable || !isShared)) {
+        taken.push(subscription);
+      }
+    }
+    return taken;
   }
 
   /** Reads into the shared receive buffer; returns the count, 0 when nothing can be read now. */
