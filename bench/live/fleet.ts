@@ -64,7 +64,7 @@ export function scenarioOverrides(options: {
     count: options.count,
     qos: options.qos,
     interval: `${options.intervalMs}ms`,
-    protocol: options.protocol,
+    protocol: options.protocol === '5' ? 5 : options.protocol,
     keepAlive: `${KEEP_ALIVE_S}s`,
     sessionExpiry: `${SESSION_EXPIRY_S}s`,
     buffer: `${BUFFER_SIZE}B`,

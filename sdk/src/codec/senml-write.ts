@@ -5,9 +5,9 @@
 //      {n: "temperature", u: "Cel", v: 21.37, t: -0.5}, …]
 //
 // The first record carries the base fields and the buffer's sequence; the second, where the clock
-// is worth a warning, its uncertainty; then one record per sample. Names that these records use
-// are reserved there. `bver` is left out: 10 is its default (§4.4). Map keys are in the order of
-// deterministic CBOR, 0, 1, 2 … before -1, -2 … (RFC 8949 §4.2.1).
+// is worth a warning, its uncertainty, so a sample that comes first must not be called
+// "uncertainty"; then one record per sample. `bver` is left out: 10 is its default (§4.4). Map
+// keys are in the order of deterministic CBOR, 0, 1, 2 … before -1, -2 … (RFC 8949 §4.2.1).
 //
 // The writers' contract is that of cbor-write.ts: an offset past target.length says that it did
 // not fit, and is still the exact size.

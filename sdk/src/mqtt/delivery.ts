@@ -176,13 +176,18 @@ export class Delivery {
         this.removeInflight(index);
       }
       owner.onSettled(reference, reasonCode);
-    } else if (type === PUBACK && state === AWAIT_PUBACK) {
+    } else if (type === PUBACK && (state === AWAIT_PUBACK || this.isDowngrade(state))) {
       const reference = session.referenceAt(index);
       this.removeInflight(index);
       owner.onSettled(reference, reasonCode);
     } else if (type === PUBCOMP && state === AWAIT_PUBCOMP) {
       this.removeInflight(index);
     }
+  }
+
+  /** RabbitMQ 3 takes QoS 2 as QoS 1: no PUBREC would ever follow its PUBACK. */
+  private isDowngrade(state: number): boolean {
+    return state === AWAIT_PUBREC && this.connection.version === 4;
   }
 
   private removeInflight(index: number): void {

@@ -51,10 +51,6 @@ export interface ModelMessage {
   state: MessageState;
   /** True once it went out at QoS 0: then it may be lost. */
   unsafe: boolean;
-  /** True once it went out at a lower QoS than wanted. */
-  lowered: boolean;
-  /** True once the server refused it: then others may overtake it. */
-  refused: boolean;
 }
 
 /** A message that came to the device. */
@@ -123,8 +119,6 @@ export class ModelOwner implements ClientOwner {
       payload: stamp(number, qos, size),
       state: 'waiting',
       unsafe: false,
-      lowered: false,
-      refused: false,
     };
     this.messages.push(message);
     this.drain();
@@ -194,10 +188,7 @@ export class ModelOwner implements ClientOwner {
     }
     if (reasonCode < 0x80) message.state = 'settled';
     else if (reasonCode === 0x87) message.state = 'dropped';
-    else {
-      message.state = 'waiting';
-      message.refused = true;
-    }
+    else message.state = 'waiting';
   }
 
   resend(reference: number): PublishResult {

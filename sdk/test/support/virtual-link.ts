@@ -75,6 +75,7 @@ export class VirtualLink {
   /** Bytes that arrived so far. */
   movedCount = { up: 0, down: 0 };
   connectCount = 0;
+  cutCount = 0;
 
   constructor(world: VirtualWorld) {
     this.world = world;
@@ -92,6 +93,7 @@ export class VirtualLink {
   cut(): void {
     this.cutAfter = { up: undefined, down: undefined };
     for (const stream of [...this.streams]) stream.cut();
+    this.cutCount += 1;
   }
 
   /** The device was reset: it does not hear of its connections again, the server may. */
@@ -99,8 +101,9 @@ export class VirtualLink {
     for (const stream of [...this.streams]) stream.abandon();
   }
 
-  /** No faults from now on. */
-  heal(): void {
+  /** No faults from now on; with `tells`, whoever sits on a dead connection hears of it. */
+  heal(tells: boolean): void {
+    if (tells) for (const stream of [...this.streams]) stream.tell();
     this.cutAfter = { up: undefined, down: undefined };
     this.refusal = undefined;
     this.mute = false;
@@ -201,6 +204,11 @@ export class VirtualStream implements Stream {
       this.later(deviceNoticesMs, () => this.fail('connection reset'));
     }
     if (serverNoticesMs !== undefined) this.later(serverNoticesMs, () => this.leaveServer());
+  }
+
+  /** The device hears of a break that it had not noticed. */
+  tell(): void {
+    if (this.broken) this.later(1, () => this.fail('connection reset'));
   }
 
   /** The device is gone without a word. */

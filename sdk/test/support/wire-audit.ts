@@ -44,6 +44,8 @@ export class WireAudit implements LinkTap {
   readonly violations: string[] = [];
   /** Packets that the client wrote, by kind. */
   readonly written: Record<string, number> = {};
+  /** Connections on which the server resumed the session. */
+  resumedCount = 0;
   private readonly world: VirtualWorld;
   private readonly options: AuditOptions;
   private readonly exchanges = new Map<number, Exchange>();
@@ -63,7 +65,9 @@ export class WireAudit implements LinkTap {
     up.on('error', (error: Error) => this.violate(`wrote malformed bytes: ${error.message}`));
     down.on('packet', (packet) => this.onRead(packet as unknown as ServerPacket));
     // What the server does wrong is not the client's fault.
-    down.on('error', () => undefined);
+    down.on('error', () => {
+      this.connection.unreadable = true;
+    });
   }
 
   wrote(_stream: VirtualStream, bytes: Uint8Array): void {
@@ -194,8 +198,8 @@ export class WireAudit implements LinkTap {
   /** True when something of an earlier connection is still to be sent again. */
   private mayResend(): boolean {
     for (const one of this.exchanges.values()) {
-      const sent = one.awaits === 'pubcomp' ? one.releasedOn : one.sentOn;
-      if (one.kind === 'publish' && sent < this.connection.number) return true;
+      const sentOn = Math.max(one.sentOn, one.releasedOn);
+      if (one.kind === 'publish' && sentOn < this.connection.number) return true;
     }
     return false;
   }
@@ -245,7 +249,7 @@ export class WireAudit implements LinkTap {
       releasedOn: 0,
       receivedOrder: 0,
     });
-    this.connection.orderSent = this.orderLast;
+    if (kind === 'publish') this.connection.orderSent = this.orderLast;
   }
 
   /** Messages in flight stay within our limit, and on 5 within the server's. */
@@ -328,7 +332,7 @@ export class WireAudit implements LinkTap {
 
   private onConnack(packet: ServerPacket): void {
     const { connection } = this;
-    if ((packet.reasonCode ?? packet.returnCode ?? 0) !== 0) return;
+    if (connection.connected || (packet.reasonCode ?? packet.returnCode ?? 0) !== 0) return;
     connection.connected = true;
     const { properties = {} } = packet;
     connection.receiveMaximum = properties.receiveMaximum ?? 65535;
@@ -338,7 +342,8 @@ export class WireAudit implements LinkTap {
     connection.aliasMax = properties.topicAliasMaximum ?? 0;
     connection.keepAliveS = properties.serverKeepAlive ?? this.options.keepAliveS;
     connection.wroteMs = this.world.nowMs;
-    if (packet.sessionPresent !== true) this.exchanges.clear();
+    if (packet.sessionPresent === true) this.resumedCount += 1;
+    else this.exchanges.clear();
     // A SUBSCRIBE is no part of the session.
     for (const [packetId, one] of this.exchanges) {
       if (one.kind === 'subscribe') this.exchanges.delete(packetId);

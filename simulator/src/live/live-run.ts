@@ -221,7 +221,10 @@ export class LiveRun {
         this.fail(`worker ${worker} of ${workerCount} died: ${error.message}`);
       });
     }
-    return Promise.all(tasks);
+    const results = Promise.all(tasks);
+    // A run that fails ends its workers, and then nobody waits for their results.
+    results.catch(() => undefined);
+    return results;
   }
 
   private tellWorkers(message: ToWorker): void {

@@ -18,8 +18,11 @@ import type { FromObserver, ObserverReport, ObserverTask } from './messages.ts';
 import { RunClock } from './run-clock.ts';
 
 const PACKET_SIZE_MAX = 65536;
-/** The broker may keep this many messages in flight to us, if it likes. */
-const RECEIVE_MAX = 65535;
+/**
+ * The broker may have this many messages in flight to us. Said aloud, which the default of 65,535
+ * would not be: mosquitto then allows itself only 20 and drops what it cannot queue.
+ */
+const RECEIVE_MAX = 65534;
 /** Back quickly: while the observer is away, nothing can be observed. */
 const RETRY_MS_MIN = 50;
 const RETRY_MS_MAX = 500;

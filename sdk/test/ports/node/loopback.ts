@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { createServer as createTlsServer } from 'node:tls';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import type { NodeStream } from '../../../ports/node/stream.ts';
 import type { ConnectOptions, Stream, StreamHandlers } from '../../../src/platform.ts';
 
@@ -32,6 +32,7 @@ export interface Loopback {
 export async function listen(
   transport: Transport,
   onSocket: (socket: Socket) => void = () => undefined,
+  tlsOptions: TlsOptions = {},
 ): Promise<Loopback> {
   const sockets: Socket[] = [];
   const accept = (socket: Socket) => {
@@ -43,7 +44,7 @@ export async function listen(
   const server: Server =
     transport === 'tcp'
       ? createServer({ pauseOnConnect: true }, accept)
-      : createTlsServer({ cert: CERTIFICATE, key: KEY }, accept);
+      : createTlsServer({ cert: CERTIFICATE, key: KEY, ...tlsOptions }, accept);
   if (transport === 'tls') server.on('tlsClientError', () => undefined);
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;

@@ -15,29 +15,33 @@ const STREAM_COUNT = 50;
 const PACKET_SIZE_MAX = 4096;
 /** What a stream may be asked to write in one turn; together more than a batch holds. */
 const BURST_SIZE_MAX = 60_000;
+/** Streams whose peers read nothing until the end, written to until the kernel takes no more. */
+const HOG_COUNT = 1;
+const HOG_SIZE = 5_000_000;
 
 /** Byte `at` of stream `index`; the first is the index itself, by which the peer knows it. */
 function byteOf(index: number, at: number): number {
   return at === 0 ? index : (Math.imul(index * 65_537 + at, 0x9e3779b1) >>> 13) & 255;
 }
 
-/** Compares bytes[0, count) with what stream `index` says from `at` on. */
-function check(who: string, index: number, at: number, bytes: Uint8Array, count: number): void {
-  for (let offset = 0; offset < count; offset += 1) {
-    if (bytes[offset] !== byteOf(index, at + offset)) {
-      throw new Error(`SEED=${SEED}: ${who} ${index} got a wrong byte ${at + offset}`);
-    }
-  }
-}
-
 /** What all owners of a thread share. */
 class World {
   readonly transmit = new Uint8Array(PACKET_SIZE_MAX);
   readonly receive = new Uint8Array(5000);
+  readonly mistakes: string[] = [];
   readonly random: Random;
 
   constructor(seed: number) {
     this.random = new Random(seed);
+  }
+
+  /** Compares bytes[0, count) with what stream `index` says from `at` on. */
+  check(who: string, index: number, at: number, bytes: Uint8Array, count: number): void {
+    for (let offset = 0; offset < count; offset += 1) {
+      if (bytes[offset] === byteOf(index, at + offset)) continue;
+      this.mistakes.push(`SEED=${SEED}: ${who} ${index} got a wrong byte ${at + offset}`);
+      return;
+    }
   }
 }
 
@@ -73,7 +77,7 @@ class Writer {
   read(size: number): void {
     const { receive } = this.world;
     const count = this.stream!.read(receive, size);
-    check('owner', this.index, this.returned, receive, count);
+    this.world.check('owner', this.index, this.returned, receive, count);
     this.returned += count;
   }
 }
@@ -100,11 +104,11 @@ class Peer {
   received = 0;
   readonly socket: Socket;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, world: World) {
     this.socket = socket;
     socket.on('data', (chunk: Buffer) => {
       if (this.index < 0) this.index = chunk[0]!;
-      check('peer', this.index, this.received, chunk, chunk.length);
+      world.check('peer', this.index, this.received, chunk, chunk.length);
       this.received += chunk.length;
       socket.write(chunk);
     });
@@ -116,7 +120,7 @@ async function runLoad(transport: Transport, seed: number): Promise<void> {
   const world = new World(seed);
   const { random } = world;
   const peers: Peer[] = [];
-  const server = await listen(transport, (socket) => peers.push(new Peer(socket)));
+  const server = await listen(transport, (socket) => peers.push(new Peer(socket, world)));
   const buffers = new StreamBuffers(PACKET_SIZE_MAX);
   const writers = Array.from({ length: STREAM_COUNT }, (_, index) => new Writer(index, world));
   for (const writer of writers) {
@@ -125,6 +129,8 @@ async function runLoad(transport: Transport, seed: number): Promise<void> {
   }
   await until(() => peers.every(({ index }) => index >= 0) && peers.length === 50, 'connections');
   const peerOf = (writer: Writer) => peers.find(({ index }) => index === writer.index)!;
+  const hogs = writers.slice(0, HOG_COUNT);
+  for (const hog of hogs) peerOf(hog).socket.pause();
   for (let round = 0; round < ROUND_COUNT; round += 1) {
     // One turn in which many streams write: past the batch, past the room of some.
     for (let bursts = random.between(1, STREAM_COUNT); bursts > 0; bursts -= 1) {
@@ -132,16 +138,26 @@ async function runLoad(transport: Transport, seed: number): Promise<void> {
       writer.wanted += random.oneIn(4) ? random.below(BURST_SIZE_MAX) : random.below(300);
       writer.pump();
     }
-    const peer = random.pick(peers);
-    if (random.oneIn(2)) peer.socket.pause();
-    else peer.socket.resume();
+    for (const hog of hogs) {
+      hog.wanted += Math.ceil(HOG_SIZE / ROUND_COUNT);
+      hog.pump();
+    }
+    const { socket } = peerOf(random.pick(writers.slice(HOG_COUNT)));
+    if (random.oneIn(2)) socket.pause();
+    else socket.resume();
     for (const writer of writers) if (random.oneIn(4)) writer.read(random.below(5000));
-    if (random.oneIn(2)) await new Promise((resolve) => setTimeout(resolve, random.below(3)));
-    else if (random.oneIn(2)) await new Promise((resolve) => setImmediate(resolve));
+    // A turn ends here, and at most times the kernel gets some too.
+    const pauseMs = random.below(4);
+    await new Promise<void>((resolve) => {
+      if (pauseMs === 0) setImmediate(resolve);
+      else setTimeout(resolve, pauseMs - 1);
+    });
   }
+  expect(hogs.every(({ written, wanted }) => written < wanted)).toBe(true);
   for (const { socket } of peers) socket.resume();
   await until(() => {
     for (const writer of writers) writer.read(5000);
+    if (world.mistakes.length > 0) throw new Error(world.mistakes[0]);
     return writers.every(({ returned, wanted }) => returned === wanted);
   }, `SEED=${SEED}: everything back`);
   for (const writer of writers) {
@@ -151,6 +167,7 @@ async function runLoad(transport: Transport, seed: number): Promise<void> {
   }
   await until(() => buffers.openCount === 0, `SEED=${SEED}: all streams closed`);
   for (const writer of writers) expect(peerOf(writer).received).toBe(writer.wanted);
+  expect(world.mistakes).toEqual([]);
   expect(writers.every(({ endings }) => endings === 0)).toBe(true);
   server.close();
 }

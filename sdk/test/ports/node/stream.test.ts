@@ -10,9 +10,9 @@ import {
   type Loopback,
   listen,
   Owner,
+  stillness,
   TRANSPORTS,
   type Transport,
-  stillness,
   until,
 } from './loopback.ts';
 
