@@ -31,6 +31,7 @@ export class Child {
     this.process = fork(fileURLToPath(module), [], { execArgv: [...flags] });
     Child.running.add(this);
     this.process.on('message', (message) => this.settle(message as Answer));
+    this.process.on('error', (error) => this.fail(`${name}: ${error.message}`));
     this.ended = new Promise((resolve) => {
       this.process.once('exit', (code, signal) => {
         Child.running.delete(this);
@@ -52,7 +53,9 @@ export class Child {
         return;
       }
       this.waiting.push({ resolve: (answer) => resolve(answer as T), reject });
-      this.process.send(request);
+      this.process.send(request, (error) => {
+        if (error !== null) this.fail(`${this.name}: ${error.message}`);
+      });
     });
   }
 
@@ -93,10 +96,12 @@ async function answerOne<Request>(
   handle: (request: Request) => unknown,
   request: Request,
 ): Promise<void> {
+  let answer: Answer;
   try {
-    const answer = await handle(request);
-    process.send?.({ answer });
+    answer = { answer: await handle(request) };
   } catch (error) {
-    process.send?.({ error: (error as Error).stack });
+    answer = { error: (error as Error).stack ?? String(error) };
   }
+  // A parent that is gone wants no answer.
+  process.send?.(answer, undefined, undefined, () => undefined);
 }

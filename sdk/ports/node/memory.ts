@@ -1,6 +1,7 @@
 // Shared buffers of a thread, and device memory out of slabs: a typed array of its own costs V8
 // about 280 bytes more than a view of a slab does.
 
+import { getHeapStatistics } from 'node:v8';
 import type { Memory } from '../../src/platform.ts';
 import type { StreamBuffers } from './stream.ts';
 
@@ -19,7 +20,7 @@ export class NodeMemory implements Memory {
   constructor(buffers: StreamBuffers) {
     this.transmit = new Uint8Array(buffers.packetSizeMax);
     this.receive = new Uint8Array(BUFFER_SIZE);
-    this.scratch = new Uint8Array(BUFFER_SIZE);
+    this.scratch = new Uint8Array(Math.max(BUFFER_SIZE, buffers.packetSizeMax));
   }
 
   allocate(size: number): Uint8Array {
@@ -42,7 +43,8 @@ export class NodeMemory implements Memory {
     else views.push(view);
   }
 
-  heapUsed(): number {
-    return process.memoryUsage().heapUsed;
+  heapUsed(): number | undefined {
+    // process.memoryUsage() would also walk the system's tables for the resident size.
+    return getHeapStatistics().used_heap_size;
   }
 }

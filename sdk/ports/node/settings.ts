@@ -9,7 +9,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { SETTINGS_KEY_LENGTH_MAX, type Settings } from '../../src/platform.ts';
@@ -34,14 +34,16 @@ export class FileSettings implements Settings {
 
   set(key: string, value: Uint8Array): void {
     const path = this.path(key);
-    const file = openSync(`${path}.new`, 'w');
+    // A name that no key has.
+    const pathNew = `${path}~new`;
+    const file = openSync(pathNew, 'w');
     try {
-      writeSync(file, value);
+      writeFileSync(file, value);
       fsyncSync(file);
     } finally {
       closeSync(file);
     }
-    renameSync(`${path}.new`, path);
+    renameSync(pathNew, path);
     this.syncFolder();
   }
 
@@ -59,10 +61,17 @@ export class FileSettings implements Settings {
   }
 
   private path(key: string): string {
-    if (key.length > SETTINGS_KEY_LENGTH_MAX || !/^[a-z0-9.-]+$/.test(key)) {
-      throw new RangeError(`settings key '${key}': expected 1-15 of a-z 0-9 . -`);
-    }
+    checkKey(key);
     return join(this.folder, key);
+  }
+}
+
+/** Throws a RangeError for a key that some port could not keep; `..` is no file's name. */
+function checkKey(key: string): void {
+  if (key.length > SETTINGS_KEY_LENGTH_MAX || !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/.test(key)) {
+    throw new RangeError(
+      `settings key '${key}': expected 1-15 of a-z 0-9 . - from a letter or digit to another`,
+    );
   }
 }
 
@@ -71,15 +80,18 @@ export class MemorySettings implements Settings {
   private readonly values = new Map<string, Uint8Array>();
 
   get(key: string): Uint8Array | undefined {
+    checkKey(key);
     const value = this.values.get(key);
     return value === undefined ? undefined : new Uint8Array(value);
   }
 
   set(key: string, value: Uint8Array): void {
+    checkKey(key);
     this.values.set(key, new Uint8Array(value));
   }
 
   delete(key: string): void {
+    checkKey(key);
     this.values.delete(key);
   }
 }

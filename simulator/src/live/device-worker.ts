@@ -47,10 +47,17 @@ function layOut(fleets: readonly Fleet[]): { starts: number[]; total: number } {
   return { starts, total };
 }
 
+/** The heap is the whole fleet's, so no device reports it. */
+class FleetMemory extends NodeMemory {
+  override heapUsed(): undefined {
+    return undefined;
+  }
+}
+
 class DeviceWorker implements DeviceWorld {
   readonly seed: number;
   readonly clock: RunClock;
-  readonly memory: NodeMemory;
+  readonly memory: FleetMemory;
   private readonly task: WorkerTask;
   private readonly buffers = new StreamBuffers(PACKET_SIZE_MAX);
   private readonly links: Links;
@@ -80,7 +87,7 @@ class DeviceWorker implements DeviceWorld {
     const { scenario, target, start, worker, workerCount } = task;
     this.seed = scenario.seed;
     this.clock = new RunClock(start);
-    this.memory = new NodeMemory(this.buffers);
+    this.memory = new FleetMemory(this.buffers);
     this.links = new Links(scenario.fleets.map(({ name }) => name));
     this.registry = new Registry(scenario.fleets.map(({ name }) => name));
     const { host, port, tls } = target;

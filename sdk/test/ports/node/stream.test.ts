@@ -224,7 +224,7 @@ describe.each(TRANSPORTS)('a stream over %s', (transport) => {
         await until(() => owner.ended, 'the end');
         expect(owner.events.at(-1)).toBe('error');
       }),
-      { numRuns: 25 },
+      { numRuns: 15 },
     );
   });
 });
