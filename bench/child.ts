@@ -45,6 +45,10 @@ export class Child {
     await Promise.all([...Child.running].map((child) => child.stop()));
   }
 
+  get pid(): number {
+    return this.process.pid ?? 0;
+  }
+
   /** Resolves with the answer; rejects with what the process threw, or when it is gone. */
   ask<T>(request: object): Promise<T> {
     return new Promise<T>((resolve, reject) => {

@@ -3,7 +3,8 @@
 // A checkout runs its TypeScript as it is, but Node refuses to strip types below node_modules, so
 // what is published is JavaScript with declarations. Threads and processes are started by
 // `new URL('./x' + extname(fileURLToPath(import.meta.url)), import.meta.url)`, which is right in
-// both, so nothing but import specifiers has to be rewritten.
+// both, so nothing but import specifiers has to be rewritten. The commands share one launcher, of
+// which each package takes a copy.
 
 import { execFileSync } from 'node:child_process';
 import {
@@ -24,6 +25,11 @@ import { fileURLToPath } from 'node:url';
 /** Folders of a workspace that are compiled, and one that is copied. */
 const SOURCE_FOLDERS = ['src', 'ports'];
 const BIN_FOLDER = 'bin';
+
+/** The launcher of all commands, as their files import it in the checkout and in a package. */
+export const LAUNCHER = 'scripts/launch.mjs';
+const LAUNCHER_IMPORT = `'../../${LAUNCHER}'`;
+const PACKAGED_LAUNCHER = 'launch.mjs';
 
 type Strings = Record<string, string>;
 
@@ -149,6 +155,16 @@ function copyAssets(source: string, folder: string): void {
   }
 }
 
+/** The package's commands, each with the launcher beside it. */
+function copyCommands(root: string, source: string, folder: string): void {
+  cpSync(source, folder, { recursive: true });
+  copyFileSync(join(root, LAUNCHER), join(folder, PACKAGED_LAUNCHER));
+  for (const name of readdirSync(source)) {
+    const text = readFileSync(join(source, name), 'utf8');
+    writeFileSync(join(folder, name), text.replace(LAUNCHER_IMPORT, `'./${PACKAGED_LAUNCHER}'`));
+  }
+}
+
 /** A target that is named but was not built would be found by the first user only. */
 function requireTargets(built: Built): void {
   const { exports = {}, bin = {} } = built.package;
@@ -188,8 +204,7 @@ export function build(root: string, out?: string): Built[] {
     mkdirSync(folder, { recursive: true });
     compile(root, from, folder, built);
     copyAssets(from, folder);
-    if (has(BIN_FOLDER))
-      cpSync(join(from, BIN_FOLDER), join(folder, BIN_FOLDER), { recursive: true });
+    if (has(BIN_FOLDER)) copyCommands(root, join(from, BIN_FOLDER), join(folder, BIN_FOLDER));
     if (has('README.md')) copyFileSync(join(from, 'README.md'), join(folder, 'README.md'));
     copyFileSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
     const files = [...SOURCE_FOLDERS, BIN_FOLDER].filter(has);

@@ -37,6 +37,8 @@ const BOOTLOADER = /^@flotilla\/bootloader-sim(\/|$)/;
 const SERVER = /^@flotilla\/ota-server(\/|$)/;
 const SERVER_PURE = /^@flotilla\/ota-server\/(rollout|device-api|shadow)(\/|$)/;
 const NODE = /^node:/;
+/** The one file that every command imports; the build copies it into each package. */
+const LAUNCHER = 'scripts/launch.mjs';
 /** Packages that are not workspaces; that they are declared is checked for all alike. */
 const THIRD_PARTY = /^(?!node:|@flotilla\/|\.|#)/;
 
@@ -55,9 +57,9 @@ const ZONES: readonly Zone[] = [
   { path: /^sdk\/src\//, may: [], within: /^sdk\/src\// },
   { path: /^sdk\/ports\/node\//, may: [NODE], within: /^sdk\/(src|ports\/node)\// },
   { path: /^sdk\//, may: [SDK, NODE, THIRD_PARTY] },
-  // Its command: the file that parses arguments, and what that starts.
+  // Its command: the file that parses arguments, what that starts, and the crypto it passes in.
   {
-    path: /^bootloader-sim\/(bin\/|src\/cli\.ts|src\/commands\/)/,
+    path: /^bootloader-sim\/(bin\/|src\/(cli|node-crypto)\.ts|src\/commands\/)/,
     may: [NODE, /^(yargs|piscina)(\/|$)/],
     mayTypes: [PLATFORM],
   },
@@ -65,7 +67,7 @@ const ZONES: readonly Zone[] = [
     path: /^bootloader-sim\/src\//,
     may: [],
     mayTypes: [PLATFORM],
-    within: /^bootloader-sim\/src\/(?!cli\.ts|commands\/)/,
+    within: /^bootloader-sim\/src\/(?!(cli|node-crypto)\.ts|commands\/)/,
   },
   { path: /^bootloader-sim\//, may: [SDK, BOOTLOADER, NODE, THIRD_PARTY] },
   { path: /^ota-server\/(src|bin)\//, may: [SDK, IMAGES, NODE, THIRD_PARTY] },
@@ -148,6 +150,7 @@ function relativeProblem(
   zone: Zone,
 ): string | undefined {
   const workspace = workspaceOf(path, repository);
+  if (target === LAUNCHER && /^[^/]+\/bin\//.test(path)) return undefined;
   if (workspace !== '' && !target.startsWith(`${workspace}/`)) return 'leaves its workspace';
   if (zone.within !== undefined && !zone.within.test(target)) return 'leaves its layer';
   const ships = /^[^/]+\/(src|ports|bin)\//.test(path) && workspace !== '';

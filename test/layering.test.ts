@@ -87,6 +87,19 @@ const RULES: readonly [path: string, bad: string, finding: string, clean: string
   ['bootloader-sim/src/a.ts', "import 'node:crypto';", 'may not', "import './flash.ts';"],
   ['bootloader-sim/src/a.ts', "import 'yargs';", 'may not', "import './images/mcuboot.ts';"],
   ['bootloader-sim/src/a.ts', "import './cli.ts';", 'leaves its layer', "import './client.ts';"],
+  [
+    'bootloader-sim/src/a.ts',
+    "import './node-crypto.ts';",
+    'leaves its layer',
+    "import type { A } from './crypto.ts';",
+  ],
+  ['bootloader-sim/src/node-crypto.ts', "import 'zod';", 'may not', "import 'node:crypto';"],
+  [
+    'bootloader-sim/bin/a.mjs',
+    "import '../../scripts/build.ts';",
+    'leaves its workspace',
+    "import '../../scripts/launch.mjs';",
+  ],
   ['bootloader-sim/src/cli.ts', "import 'zod';", 'may not', "import 'yargs';"],
   [
     'bootloader-sim/src/commands/a.ts',

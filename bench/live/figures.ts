@@ -5,6 +5,8 @@ import type { Side } from './fleet.ts';
 /** What one run of one side gave; names carry the unit. Absent = not measured. */
 export interface Sample {
   memoryBytes?: number;
+  /** As `memoryBytes`, before anything was collected: what a process grows by. */
+  grownBytes?: number;
   connectUs?: number;
   connectProcessUs?: number;
   qos0Us?: number;
@@ -86,6 +88,13 @@ const ROWS: readonly RowForm[] = [
     unit: 'B',
     scale: 1,
     digits: 0,
+  },
+  {
+    quantity: 'grownBytes',
+    title: '  memory with garbage',
+    unit: 'KB',
+    scale: 1024,
+    digits: 2,
   },
   { quantity: 'qos1NetUs', title: '  QoS 1, less idle', unit: 'µs', scale: 1, digits: 1 },
   { quantity: 'qos0NetUs', title: '  QoS 0, less idle', unit: 'µs', scale: 1, digits: 1 },

@@ -11,7 +11,12 @@ interface Simulator {
   loadScenario(file: string, overrides: { set: readonly string[] }): { scenario: unknown };
   startRun(): object;
   RunClock: new (start: object) => { monotonicMs(): number };
-  default(task: object): Promise<{ accounts: readonly Account[] }>;
+  default(task: object): Promise<Result>;
+}
+
+interface Result {
+  readonly report: { readonly missedSamples: number };
+  readonly accounts: readonly Account[];
 }
 
 interface Account {
@@ -36,7 +41,7 @@ class FlotillaLoad implements Load {
   private readonly start = startRun();
   private readonly clock = new RunClock(this.start);
   private readonly ports: MessagePort[] = [];
-  private readonly results: ReturnType<Simulator['default']>[] = [];
+  private readonly results: Promise<Result>[] = [];
 
   constructor(options: LoadOptions) {
     this.options = options;
@@ -51,7 +56,6 @@ class FlotillaLoad implements Load {
       scenario: loadScenario(SCENARIO, { set }).scenario,
       run: batchName(this.ports.length),
       start: this.start,
-      beginMs: this.clock.monotonicMs(),
       target: { host: '127.0.0.1', port },
       worker: 0,
       workerCount: 1,
@@ -61,6 +65,7 @@ class FlotillaLoad implements Load {
     port1.on('message', () => undefined);
     this.ports.push(port1);
     this.results.push(runWorker(task));
+    port1.postMessage({ kind: 'begin', beginMs: this.clock.monotonicMs() });
   }
 
   stopPublishing(): void {
@@ -75,6 +80,7 @@ class FlotillaLoad implements Load {
       produced: accounts.reduce((sum, { produced }) => sum + produced, 0),
       pending: accounts.reduce((sum, { pending }) => sum + pending.length, 0),
       dropped: accounts.reduce((sum, { dropped }) => sum + dropped.length, 0),
+      missed: results.reduce((sum, { report }) => sum + report.missedSamples, 0),
     };
   }
 

@@ -36,8 +36,8 @@ const DIAGNOSTICS = {
   commandsRefused: 0,
 };
 const BIRTH_OPTIONS: IClientPublishOptions = { qos: 1, retain: true };
-/** The stream id in the SDK's base names has up to seven characters. */
-const STREAM = '1bench0';
+/** The stream id in the SDK's base names has six or seven characters. */
+const STREAM = 'bench0';
 /** setTimeout takes 31 bits of ms. */
 const SLEEP_MS_MAX = 60_000;
 
@@ -76,7 +76,8 @@ class MqttjsLoad implements Load {
   }
 
   finish(): Totals {
-    return { produced: this.produced, pending: this.produced - this.settled, dropped: 0 };
+    const { produced, settled } = this;
+    return { produced, pending: produced - settled, dropped: 0, missed: 0 };
   }
 
   private connectNext(): void {

@@ -16,23 +16,30 @@ import {
   type Samples,
 } from './figures.ts';
 import { BUFFER_SIZE, CONNECTS_IN_FLIGHT, INTERVAL_MS, KEEP_ALIVE_S, type Side } from './fleet.ts';
-import { InvalidRun, measure, measureHeap, type Phase, type Plan } from './measure.ts';
+import {
+  InvalidRun,
+  type Measurement,
+  measure,
+  measureHeap,
+  PHASES,
+  type Phase,
+  type Plan,
+} from './measure.ts';
 import { formatSelfTimes, readProfile, selfTimes } from './profile.ts';
 
 export const LIVE_USAGE = `live: the SDK in the simulator against MQTT.js, on mosquitto
   --devices N      connections of each side, default 5,000
   --runs N         runs of each side, of which the median counts, default 3
   --protocol P     5 (default) or 3.1.1
-  --quick          1,000 devices, one run, short windows: to try a change
+  --quick          one run with short windows, to try a change
   --json FILE      where the figures go, default bench/results/live.json
-  --profile WHAT   one CPU profile and no figures: {ours,mqttjs}-{connect,qos0,qos1}`;
+  --profile WHAT   one CPU profile and no figures: {ours,mqttjs}-{memory,connect,qos0,qos1}`;
 
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
 const RESULTS = new URL('../results/', import.meta.url);
-const PHASES: readonly Phase[] = ['connect', 'qos0', 'qos1'];
 const SIDES: readonly Side[] = ['ours', 'mqttjs'];
 const SIDE_NAMES: Readonly<Record<Side, string>> = { ours: 'ours', mqttjs: 'MQTT.js' };
 const DEVICES_MIN = 100;
@@ -56,10 +63,11 @@ function readOptions(argv: string[]): Options {
     throw new UsageError(`--protocol: expected 5 or 3.1.1, got ${protocol}`);
   }
   const plan = {
-    devices: readCount('--devices', devices ?? (quick ? '1000' : '5000'), DEVICES_MIN, DEVICES_MAX),
+    devices: readCount('--devices', devices ?? '5000', DEVICES_MIN, DEVICES_MAX),
     protocol,
-    warmMs: quick ? 2000 : 4000,
+    warmMs: quick ? 2000 : 3000,
     windowMs: quick ? 3000 : 8000,
+    idleMs: quick ? 1000 : 3000,
   } as const;
   return {
     plan,
@@ -123,7 +131,7 @@ async function compare({ plan, runs, json }: Options): Promise<boolean> {
     for (const phase of PHASES) {
       for (const side of SIDES) {
         const name = `run ${run}/${runs}  ${phase.padEnd(7)}  ${SIDE_NAMES[side].padEnd(7)}`;
-        const { sample, attempts } = await measureValid(side, phase, plan, name);
+        const { sample, attempts } = await measureValid({ side, phase, plan }, name);
         invalidCount += attempts - 1;
         samples[side].push(sample);
       }
@@ -140,14 +148,12 @@ async function compare({ plan, runs, json }: Options): Promise<boolean> {
 }
 
 async function measureValid(
-  side: Side,
-  phase: Phase,
-  plan: Plan,
+  measurement: Measurement,
   name: string,
 ): Promise<{ sample: Sample; attempts: number }> {
   for (let attempts = 1; ; attempts += 1) {
     try {
-      const sample = await measure(side, phase, plan);
+      const sample = await measure(measurement);
       console.log(`${name}  ${progress(sample)}`);
       return { sample, attempts };
     } catch (error) {
@@ -157,13 +163,12 @@ async function measureValid(
   }
 }
 
-/** The demanded figures of one sample, for the impatient. */
+/** The demanded figure of one sample, for the impatient. */
 function progress(sample: Sample): string {
   const { memoryBytes, connectUs, qos0Us, qos1Us } = sample;
-  const perMessage = qos0Us ?? qos1Us;
-  if (perMessage !== undefined) return `${perMessage.toFixed(1)} µs/message`;
-  const memory = ((memoryBytes ?? 0) / 1024).toFixed(2);
-  return `${memory} KB/device, ${(connectUs ?? 0).toFixed(0)} µs/connect`;
+  if (memoryBytes !== undefined) return `${(memoryBytes / 1024).toFixed(2)} KB per device`;
+  if (connectUs !== undefined) return `${connectUs.toFixed(0)} µs per connect`;
+  return `${(qos0Us ?? qos1Us ?? Number.NaN).toFixed(1)} µs per message`;
 }
 
 function printConditions({ devices, protocol, windowMs }: Plan, runs: number): void {
@@ -210,7 +215,8 @@ async function profile(
   const file = fileURLToPath(new URL(`${side}-${phase}.cpuprofile`, RESULTS));
   mkdirSync(dirname(file), { recursive: true });
   console.log(`profiling ${SIDE_NAMES[side]}, ${phase}, ${plan.devices} devices`);
-  const sample = await measure(side, phase, plan, { file });
+  const onBegin = (pid: number) => console.log(`process ${pid} is being measured`);
+  const sample = await measure({ side, phase, plan, profiling: { file, onBegin } });
   console.log(`${progress(sample)}, the profiler's own time included\n`);
   console.log(formatSelfTimes(selfTimes(readProfile(file)), PROFILE_ROWS));
   console.log(`\n${shown(file)}`);

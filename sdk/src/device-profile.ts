@@ -6,6 +6,7 @@ import { type CommandHandler, RESULT_SIZE_MAX } from './commands/commands.ts';
 import type { Device } from './device.ts';
 import { type ClientOptions, ClientProfile } from './mqtt/client-profile.ts';
 import type { Packet, Qos, Subscription } from './mqtt/packet.ts';
+import { isShared, isSubscriptionFilter } from './mqtt/topic.ts';
 import { offlineStatus } from './status.ts';
 
 /** Sensors of a device: their pack then has a head of one byte. */
@@ -96,9 +97,22 @@ export class DeviceProfile {
     if (this.sensors.length > SENSOR_COUNT_MAX) {
       throw new RangeError(`sensors: expected at most ${SENSOR_COUNT_MAX}`);
     }
+    checkSubscriptions(this.subscriptions);
     if (!(this.intervalMs >= 1)) throw new RangeError('intervalMs: expected at least 1');
     if (!(this.bufferSize >= 2 * RESULT_SIZE_MAX)) {
       throw new RangeError(`bufferSize: expected at least ${2 * RESULT_SIZE_MAX} bytes`);
+    }
+  }
+}
+
+function checkSubscriptions(subscriptions: readonly Subscription[]): void {
+  for (let index = 0; index < subscriptions.length; index += 1) {
+    const { filter, noLocal } = subscriptions[index] as Subscription;
+    if (!isSubscriptionFilter(filter)) {
+      throw new RangeError(`subscriptions[${index}].filter: '${filter}' is no topic filter`);
+    }
+    if (noLocal === true && isShared(filter)) {
+      throw new RangeError(`subscriptions[${index}].noLocal: not with a share (MQTT-3.8.3-4)`);
     }
   }
 }

@@ -20,6 +20,15 @@ const ED25519_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 /** The same for an uncompressed P-256 point (RFC 5480 §2). */
 const P256_PREFIX = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex');
 
+/** First byte of the point (SEC 1 §2.3.3). */
+const UNCOMPRESSED_POINT = 4;
+
+/** OpenSSL would also take a hybrid point, and bytes after the key: one key has one encoding. */
+function isRawKey(algorithm: SignatureAlgorithm, raw: Uint8Array): boolean {
+  if (algorithm === 'ed25519') return raw.length === 32;
+  return raw.length === 65 && raw[0] === UNCOMPRESSED_POINT;
+}
+
 function importKey(algorithm: SignatureAlgorithm, raw: Uint8Array): KeyObject {
   const prefix = algorithm === 'ed25519' ? ED25519_PREFIX : P256_PREFIX;
   const der = Buffer.concat([prefix, raw]);
@@ -31,6 +40,7 @@ export const nodeCrypto: Crypto = {
   sha256: () => new NodeSha256(),
 
   verify(algorithm, publicKey, message, signature) {
+    if (!isRawKey(algorithm, publicKey)) return false;
     try {
       const key = importKey(algorithm, publicKey);
       if (algorithm === 'ed25519') return verify(null, message, key, signature);

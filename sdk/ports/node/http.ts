@@ -4,14 +4,18 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Http, HttpHandlers, HttpRequest, HttpRequestOptions } from '../../src/platform.ts';
+import { describe, openCertificates } from './stream.ts';
 
 class NodeHttpRequest implements HttpRequest {
   target: unknown;
   private handlers: HttpHandlers | undefined;
-  private readonly request: ClientRequest;
+  /** Absent when the certificates for it cannot be used. */
+  private readonly request: ClientRequest | undefined;
   private response: IncomingMessage | undefined;
   private chunk: Buffer | undefined;
   private chunkAt = 0;
+  /** The whole body came, and the owner has not read all of it yet. */
+  private isOver = false;
 
   constructor(options: HttpRequestOptions, handlers: HttpHandlers, target: unknown) {
     this.target = target;
@@ -22,17 +26,21 @@ class NodeHttpRequest implements HttpRequest {
       headers[options.headers[index] as string] = options.headers[index + 1] as string;
     }
     const { tls } = options;
+    const secureContext = tls === undefined ? undefined : openCertificates(tls);
+    if (typeof secureContext === 'string') {
+      process.nextTick(() => this.done(secureContext));
+      return;
+    }
     this.request = open(options.url, {
       method: options.method,
       headers,
       agent: false,
-      ca: tls?.ca,
-      cert: tls?.certificate,
-      key: tls?.key,
+      ...(secureContext === undefined ? {} : { secureContext }),
       rejectUnauthorized: tls?.verify !== false,
+      ...(tls?.serverName === undefined ? {} : { servername: tls.serverName }),
     });
     this.request.on('response', (response) => this.receive(response));
-    this.request.on('error', (error) => this.done(error.message));
+    this.request.on('error', (error) => this.done(describe(error)));
     this.request.end(options.body);
   }
 
@@ -49,14 +57,15 @@ class NodeHttpRequest implements HttpRequest {
     this.chunkAt += count;
     if (this.chunkAt === chunk.length) {
       this.chunk = undefined;
-      this.response?.resume();
+      if (this.isOver) process.nextTick(() => this.done(undefined));
+      else this.response?.resume();
     }
     return count;
   }
 
   close(): void {
     this.handlers = undefined;
-    this.request.destroy();
+    this.request?.destroy();
   }
 
   private receive(response: IncomingMessage): void {
@@ -68,7 +77,11 @@ class NodeHttpRequest implements HttpRequest {
       this.chunkAt = 0;
       this.handlers?.onReadable.call(this, chunk.length);
     });
-    response.on('end', () => this.done(undefined));
+    // It comes with the last bytes, also when they wait to be read.
+    response.on('end', () => {
+      this.isOver = true;
+      if (this.chunk === undefined) this.done(undefined);
+    });
     response.on('aborted', () => this.done('connection lost'));
   }
 

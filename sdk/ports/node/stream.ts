@@ -278,8 +278,11 @@ export class NodeStream implements Stream {
   private openTls(options: ConnectOptions): Socket | undefined {
     const tls = options.tls ?? {};
     const servername = tls.serverName ?? (isIP(options.host) === 0 ? options.host : undefined);
-    const secureContext = this.secureContext(tls);
-    if (secureContext === undefined) return undefined;
+    const secureContext = openCertificates(tls);
+    if (typeof secureContext === 'string') {
+      this.cut(secureContext);
+      return undefined;
+    }
     const connectOptions: ConnectionOptions & { highWaterMark: number } = {
       host: options.host,
       port: options.port,
@@ -293,15 +296,6 @@ export class NodeStream implements Stream {
     socket.once('secureConnect', onConnect);
     socket.on('data', onData);
     return socket;
-  }
-
-  private secureContext(tls: TlsOptions): SecureContext | undefined {
-    try {
-      return createSecureContext({ ca: tls.ca, cert: tls.certificate, key: tls.key });
-    } catch (error) {
-      this.cut(`TLS: the certificates cannot be used: ${(error as Error).message}`);
-      return undefined;
-    }
   }
 }
 
@@ -356,13 +350,23 @@ const TLS_REASONS: Record<string, string> = {
 };
 
 /** What a socket error means, in words; the system's own for a rare one. */
-function describe(error: NodeJS.ErrnoException): string {
+export function describe(error: NodeJS.ErrnoException): string {
   // Happy eyeballs tries several addresses and reports all their errors in one.
   const first =
     error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error;
   const code = first.code ?? '';
   if (TLS_REASONS[code] !== undefined) return `TLS: ${TLS_REASONS[code]}`;
   return REASONS[code] ?? first.message.trim();
+}
+
+/** What TLS needs of `options`; in words what is wrong where OpenSSL cannot use them. */
+export function openCertificates(options: TlsOptions): SecureContext | string {
+  try {
+    const { ca, certificate, key } = options;
+    return createSecureContext({ ca, cert: certificate, key });
+  } catch (error) {
+    return `TLS: the certificates cannot be used: ${(error as Error).message}`;
+  }
 }
 
 /** Opens a stream on this thread's buffers; see `Platform.connect`. */

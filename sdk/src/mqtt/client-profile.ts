@@ -47,6 +47,7 @@ export class ClientProfile {
   /** The packet being handled; valid until the handler returns. */
   readonly packet = new Packet();
 
+  /** Throws a RangeError that names the option for values that MQTT cannot say. */
   constructor(options: ClientOptions) {
     this.broker = options.broker;
     this.username = options.username;
@@ -61,5 +62,18 @@ export class ClientProfile {
     this.connectMsMax = options.connectMsMax ?? 10000;
     this.retryMsMin = options.retryMsMin ?? 1000;
     this.retryMsMax = options.retryMsMax ?? 60000;
+    if (this.username !== undefined && this.username.indexOf('\0') >= 0) {
+      throw new RangeError('username: U+0000 is not allowed');
+    }
+    checkRange('keepAliveMs', this.keepAliveMs, 0, 65535000);
+    checkRange('sessionExpiryS', this.sessionExpiryS, 0, 4294967295);
+    // Each message in flight takes a packet identifier, and a SUBSCRIBE needs one too.
+    checkRange('inflightMax', this.inflightMax, 1, 65534);
+    checkRange('receiveMax', this.receiveMax, 1, 65535);
   }
+}
+
+function checkRange(name: string, value: number, min: number, max: number): void {
+  if (value >= min && value <= max) return;
+  throw new RangeError(`${name}: expected ${min}-${max}, got ${value}`);
 }

@@ -6,8 +6,8 @@ import type { ClientProfile } from './client-profile.ts';
 import { Connection } from './connection.ts';
 import { Delivery, type DeliveryOwner, PUBLISH_LATER, type PublishResult } from './delivery.ts';
 import {
-  AUTH,
   CONNACK,
+  CONNECT,
   DISCONNECT,
   type Packet,
   PINGRESP,
@@ -23,21 +23,20 @@ import {
   UNSUBACK,
   type Will,
 } from './packet.ts';
-import { readPacket } from './read.ts';
+import { mayGreet, readPacket } from './read.ts';
 import {
   MALFORMED_PACKET,
   PACKET_TOO_LARGE,
   PROTOCOL_ERROR,
   RECEIVE_MAXIMUM_EXCEEDED,
-  RETURN_UNACCEPTABLE_PROTOCOL_VERSION,
   reasonName,
   SUCCESS,
-  UNSUPPORTED_PROTOCOL_VERSION,
+  TOPIC_ALIAS_INVALID,
 } from './reason-codes.ts';
 import { type PacketTarget, Receiver } from './receiver.ts';
 import type { Session } from './session.ts';
-import { VersionChoice } from './version-choice.ts';
-import { writeConnect, writeDisconnect, writePingreq, writeSubscribe } from './write.ts';
+import { refusesVersion, VersionChoice } from './version-choice.ts';
+import { writeConnect, writeDisconnect, writePingreq } from './write.ts';
 
 /** idle → opening → greeting → connected; waiting = between two attempts. */
 export type ClientState = 'idle' | 'waiting' | 'opening' | 'greeting' | 'connected';
@@ -93,6 +92,10 @@ export class Client implements PacketTarget {
   private hasSession = false;
   private subscribed = false;
   private subscribePacketId = 0;
+  /** True while SUBSCRIBE waits for room. */
+  private subscribeDue = false;
+  /** Ends a session from before our reset (3.1.1): wanted = by this attempt, done = it was. */
+  private wipe: 'no' | 'wanted' | 'done' = 'no';
   /** End of the present wait: backoff, connect, SUBACK; Infinity = none. */
   private deadlineMs = Number.POSITIVE_INFINITY;
   /** When PINGRESP is overdue; Infinity = none is awaited. */
@@ -127,12 +130,7 @@ export class Client implements PacketTarget {
   /** Says DISCONNECT, so that no will is published, and ends the connection. */
   stop(sessionExpiryS?: number): void {
     if (this.state === 'idle') return;
-    if (this.state === 'connected' && this.connection.room >= FAREWELL_SIZE_MAX) {
-      const transmit = this.platform.memory.transmit;
-      this.connection.flush(
-        writeDisconnect(transmit, 0, this.connection.version, SUCCESS, sessionExpiryS),
-      );
-    }
+    if (this.state === 'connected') this.disconnect(SUCCESS, sessionExpiryS);
     this.release();
     this.transition('stop');
     this.deadlineMs = Number.POSITIVE_INFINITY;
@@ -196,7 +194,9 @@ export class Client implements PacketTarget {
     this.transition('opened');
     // 3.1.1 keeps a session only when both sides of its life are not clean (MQTT-3.1.2-6).
     const cleanStart =
-      this.connection.version === 4 ? profile.sessionExpiryS === 0 : !this.hasSession;
+      this.connection.version === 4
+        ? profile.sessionExpiryS === 0 || this.wipe === 'wanted'
+        : !this.hasSession;
     const end = writeConnect(this.platform.memory.transmit, 0, this.connection.version, {
       clientId: owner.id,
       cleanStart,
@@ -237,6 +237,9 @@ export class Client implements PacketTarget {
       }
       if (!this.receiver.take(receive, count) || epoch !== connection.epoch) return;
     }
+    if (!connection.starved) return;
+    connection.starved = false;
+    this.pump();
   }
 
   onStreamError(reason: string | undefined): void {
@@ -253,7 +256,8 @@ export class Client implements PacketTarget {
     // A server without MQTT 5 refuses in its own words: a CONNACK of 3.1.1, four bytes long.
     const version = type === CONNACK && end - start === 4 ? 4 : this.connection.version;
     const code = readPacket(packet, source, start, end, version);
-    if (code !== 0) return this.fail(code);
+    // No DISCONNECT may say what a reader says of another protocol's CONNECT (MQTT-3.14.2-1).
+    if (code !== 0) return this.fail(type === CONNECT ? PROTOCOL_ERROR : code);
     if (this.state === 'greeting') return this.greet(packet, version);
     switch (type) {
       case PUBLISH:
@@ -265,13 +269,14 @@ export class Client implements PacketTarget {
         this.pump();
         return this.state === 'connected';
       case PUBREL:
-        this.delivery.complete(packet.packetId);
-        return true;
+        return this.delivery.complete(packet.packetId) || this.fail(RECEIVE_MAXIMUM_EXCEEDED);
       case SUBACK:
         return this.confirmSubscriptions(packet, source);
       case PINGRESP:
         this.pingDeadlineMs = Number.POSITIVE_INFINITY;
-        return true;
+        // The next PINGREQ is due earlier than this answer was: the owner plans anew.
+        this.pump();
+        return this.state === 'connected';
       case DISCONNECT:
         this.lost(`server: ${reasonName(packet.reasonCode, 5)}`);
         return false;
@@ -301,9 +306,7 @@ export class Client implements PacketTarget {
     }
     if (packet.type !== CONNACK) return this.fail(PROTOCOL_ERROR);
     const code = packet.reasonCode;
-    const speaksLess =
-      version < this.connection.version && code <= RETURN_UNACCEPTABLE_PROTOCOL_VERSION;
-    if (speaksLess || isVersionRefusal(code, version)) {
+    if (refusesVersion(code, version, this.connection.version)) {
       if (this.versionChoice.refused(this.connection.version)) {
         this.release();
         this.open('refused');
@@ -320,8 +323,22 @@ export class Client implements PacketTarget {
     if (packet.sessionPresent && this.connection.version === 5 && !this.hasSession) {
       return this.fail(PROTOCOL_ERROR);
     }
+    const isStale = packet.sessionPresent && !this.hasSession && this.wipe === 'no';
+    if (isStale || this.wipe === 'wanted') return this.wipeSession();
     this.accept(packet);
     return this.state === 'connected';
+  }
+
+  /**
+   * A session from before our reset would take new QoS 2 messages for old ones of the same packet
+   * id. 3.1.1 can begin clean or keep, not both: a clean connection first, then one that keeps.
+   */
+  private wipeSession(): false {
+    this.wipe = this.wipe === 'no' ? 'wanted' : 'done';
+    this.disconnect(SUCCESS);
+    this.release();
+    this.open('refused');
+    return false;
   }
 
   private accept(packet: Packet): void {
@@ -339,32 +356,27 @@ export class Client implements PacketTarget {
       this.delivery.session.clear();
       this.subscribed = false;
     }
-    if (!this.subscribed) this.subscribe();
+    this.subscribeDue = !this.subscribed;
     // Ready before it is told, so that the owner may publish from within `onConnected`.
-    this.owner.onConnected(resumed);
+    if (this.subscribeDue) this.subscribe();
+    if (this.state === 'connected') this.owner.onConnected(resumed);
     this.pump();
   }
 
   private subscribe(): void {
+    const { connection } = this;
     const wanted = this.owner.subscriptions();
-    const filters = this.connection.takenFilters(wanted);
-    this.subscribeRefusedCount += wanted.length - filters.length;
-    if (filters.length === 0) return;
-    this.subscribePacketId = this.delivery.session.nextPacketId(0);
-    const transmit = this.platform.memory.transmit;
-    const end = writeSubscribe(
-      transmit,
-      0,
-      this.connection.version,
-      this.subscribePacketId,
-      filters,
-    );
-    if (end > transmit.length || end > this.connection.room) {
-      this.lost('SUBSCRIBE does not fit in the transmit buffer');
-      return;
+    const filters = connection.takenFilters(wanted);
+    if (filters.length > 0) {
+      const packetId = this.delivery.session.nextPacketId(0);
+      const outcome = connection.subscribe(packetId, filters);
+      if (outcome === 'never') this.lost('SUBSCRIBE is too large');
+      if (outcome !== 'sent') return;
+      this.subscribePacketId = packetId;
+      this.deadlineMs = connection.sentMs + ANSWER_MS_MAX;
     }
-    this.connection.flush(end);
-    this.deadlineMs = this.connection.sentMs + ANSWER_MS_MAX;
+    this.subscribeDue = false;
+    this.subscribeRefusedCount += wanted.length - filters.length;
   }
 
   private confirmSubscriptions(packet: Packet, source: Uint8Array): boolean {
@@ -380,11 +392,14 @@ export class Client implements PacketTarget {
   }
 
   private receivePublish(packet: Packet, source: Uint8Array): boolean {
+    // Our Topic Alias Maximum is 0 (MQTT 5 §3.3.4).
+    if (packet.topicAlias > 0) return this.fail(TOPIC_ALIAS_INVALID);
     if (!this.delivery.receive(packet, source)) return this.fail(RECEIVE_MAXIMUM_EXCEEDED);
     return this.state === 'connected';
   }
 
   private pump(): void {
+    if (this.state === 'connected' && this.subscribeDue) this.subscribe();
     if (this.state === 'connected' && this.delivery.pump()) this.owner.onReady();
   }
 
@@ -399,7 +414,8 @@ export class Client implements PacketTarget {
   }
 
   private ping(nowMs: number): void {
-    this.pingDeadlineMs = nowMs + ANSWER_MS_MAX;
+    // No later than the next packet must go out, which would be another PINGREQ (MQTT-3.1.2-20).
+    this.pingDeadlineMs = nowMs + Math.min(ANSWER_MS_MAX, this.keepAliveMs);
     if (this.connection.room >= 2)
       this.connection.flush(writePingreq(this.platform.memory.transmit, 0));
   }
@@ -414,15 +430,17 @@ export class Client implements PacketTarget {
 
   /** A violation by the server: says why where MQTT 5 can, and ends the connection. */
   private fail(reasonCode: number): false {
-    if (
-      this.state === 'connected' &&
-      this.connection.version === 5 &&
-      this.connection.room >= FAREWELL_SIZE_MAX
-    ) {
-      this.connection.flush(writeDisconnect(this.platform.memory.transmit, 0, 5, reasonCode));
-    }
+    if (this.state === 'connected' && this.connection.version === 5) this.disconnect(reasonCode);
     this.lost(`server violated MQTT: ${reasonName(reasonCode, 5)}`);
     return false;
+  }
+
+  private disconnect(reasonCode: number, sessionExpiryS?: number): void {
+    const { connection } = this;
+    if (connection.room < FAREWELL_SIZE_MAX) return;
+    const { transmit } = this.platform.memory;
+    const { version } = connection;
+    connection.flush(writeDisconnect(transmit, 0, version, reasonCode, sessionExpiryS));
   }
 
   /** CONNECT got no answer: an outage, or a server's way to refuse this version. */
@@ -454,6 +472,7 @@ export class Client implements PacketTarget {
   private release(): void {
     this.pingDeadlineMs = Number.POSITIVE_INFINITY;
     this.subscribePacketId = 0;
+    this.subscribeDue = false;
     this.delivery.suspend();
     this.receiver.reset();
     this.connection.close();
@@ -464,17 +483,6 @@ export class Client implements PacketTarget {
     if (next === undefined) throw new Error(`MQTT client: ${event} in state ${this.state}`);
     this.state = next;
   }
-}
-
-/** CONNACK comes first, or AUTH, or a DISCONNECT (MQTT-3.1.4-5, MQTT 5 §4.13). */
-function mayGreet(firstByte: number): boolean {
-  return firstByte === CONNACK << 4 || firstByte === AUTH << 4 || firstByte === DISCONNECT << 4;
-}
-
-function isVersionRefusal(code: number, version: ProtocolVersion): boolean {
-  return version === 5
-    ? code === UNSUPPORTED_PROTOCOL_VERSION
-    : code === RETURN_UNACCEPTABLE_PROTOCOL_VERSION;
 }
 
 const STREAM_HANDLERS: StreamHandlers = {

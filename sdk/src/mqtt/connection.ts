@@ -3,7 +3,11 @@
 
 import type { ConnectOptions, Memory, Platform, Stream, StreamHandlers } from '../platform.ts';
 import type { Packet, ProtocolVersion, Qos, Subscription } from './packet.ts';
-import { writeAck } from './write.ts';
+import { isShared } from './topic.ts';
+import { writeAck, writeSubscribe } from './write.ts';
+
+/** Largest acknowledgement: header 2, packet id 2, reason 1, property length 1. */
+export const ACK_SIZE_MAX = 6;
 
 export class Connection {
   version: ProtocolVersion = 5;
@@ -13,6 +17,10 @@ export class Connection {
   receivedMs = 0;
   /** Bytes that can be written now. */
   room = 0;
+  /** Room that belongs to the answers to what was read and is not handled yet. */
+  reserved = 0;
+  /** True when a packet waits for room that is only reserved. */
+  starved = false;
   /** What the server announced in CONNACK (MQTT 5 §3.2.2.3). */
   receiveMaximum = 65535;
   qosMax: Qos = 2;
@@ -68,8 +76,7 @@ export class Connection {
       const subscription = wanted[index] as Subscription;
       const { filter } = subscription;
       const isWild = filter.indexOf('+') >= 0 || filter.indexOf('#') >= 0;
-      const isShared = filter.indexOf('$share/') === 0;
-      if ((this.wildcardAvailable || !isWild) && (this.sharedAvailable || !isShared)) {
+      if ((this.wildcardAvailable || !isWild) && (this.sharedAvailable || !isShared(filter))) {
         taken.push(subscription);
       }
     }
@@ -80,16 +87,41 @@ export class Connection {
   read(): number {
     const stream = this.stream;
     const { receive } = this.platform.memory;
-    // An answer is never longer than what it answers, so with room for as many bytes as are
-    // read there is room for every acknowledgement.
-    const size = Math.min(receive.length, this.room);
-    const count = stream === undefined || size === 0 ? 0 : stream.read(receive, size);
+    // An answer is never longer than what it answers, but a packet's last byte may come alone: with
+    // room for one answer more than bytes are read there is room for every acknowledgement.
+    const size = Math.min(receive.length, this.room - ACK_SIZE_MAX);
+    const count = stream === undefined || size <= 0 ? 0 : stream.read(receive, size);
+    this.reserved = count > 0 ? count + ACK_SIZE_MAX : 0;
     if (count > 0) this.receivedMs = this.platform.clock.monotonicMs();
     return count;
   }
 
-  /** Sends the transmit buffer's first `end` bytes, for which there is room. */
+  /** True when `size` bytes can be written and every answer that is due still has its room. */
+  hasRoom(size: number): boolean {
+    if (size > this.room) return false;
+    if (size > this.room - this.reserved) this.starved = true;
+    return !this.starved;
+  }
+
+  /** Sends SUBSCRIBE: 'later' while there is no room, 'never' when it is larger than allowed. */
+  subscribe(packetId: number, filters: readonly Subscription[]): 'sent' | 'later' | 'never' {
+    const { transmit } = this.platform.memory;
+    const end = writeSubscribe(transmit, 0, this.version, packetId, filters);
+    if (end > transmit.length || (this.packetSizeMax > 0 && end > this.packetSizeMax)) {
+      return 'never';
+    }
+    if (!this.hasRoom(end)) return 'later';
+    this.flush(end);
+    return 'sent';
+  }
+
+  /**
+   * Sends the transmit buffer's first `end` bytes, for which there is room; nothing when the server
+   * takes no packet of that size (MQTT-3.2.2-15).
+   */
   flush(end: number): void {
+    // Bounds what is not measured before: no answer or farewell has more than 9 bytes.
+    if (this.packetSizeMax > 0 && end > this.packetSizeMax) return;
     const stream = this.stream as Stream;
     this.room = stream.write(this.platform.memory.transmit, 0, end);
     this.sentMs = this.platform.clock.monotonicMs();
@@ -105,7 +137,10 @@ export class Connection {
     const stream = this.stream;
     this.stream = undefined;
     this.epoch += 1;
+    this.packetSizeMax = 0;
     this.room = 0;
+    this.reserved = 0;
+    this.starved = false;
     if (stream !== undefined) stream.close();
   }
 }

@@ -2,9 +2,9 @@
 // (MQTT 3.1.1 §4.3-4.6, MQTT 5 §4.3-4.9): QoS 0, 1 and 2, retransmission, flow control.
 
 import type { ClientProfile } from './client-profile.ts';
-import type { Connection } from './connection.ts';
+import { ACK_SIZE_MAX, type Connection } from './connection.ts';
 import { type Packet, PUBACK, PUBCOMP, PUBREC, PUBREL, type Qos } from './packet.ts';
-import { QUOTA_EXCEEDED, SUCCESS } from './reason-codes.ts';
+import { QOS_NOT_SUPPORTED, QUOTA_EXCEEDED, SUCCESS } from './reason-codes.ts';
 import { AWAIT_PUBACK, AWAIT_PUBCOMP, AWAIT_PUBREC, type Session } from './session.ts';
 import { publishSize, writePublishHead, writePublishTail } from './write.ts';
 import { topicAliasSize, writeTopicAlias } from './write-properties.ts';
@@ -38,6 +38,8 @@ export class Delivery {
   /** Entries [resendIndex, resendCount) of the session are still to be sent again. */
   private resendIndex = 0;
   private resendCount = 0;
+  /** True once a QoS 2 message of 3.1.1 found no room on this connection. */
+  private passedOver = false;
 
   constructor(
     connection: Connection,
@@ -61,6 +63,7 @@ export class Delivery {
   suspend(): void {
     this.resendIndex = 0;
     this.resendCount = 0;
+    this.passedOver = false;
   }
 
   /** See `Client.publish`. `busyPacketId` is in use by a subscription. */
@@ -113,16 +116,29 @@ export class Delivery {
     while (this.resendIndex < this.resendCount) {
       const index = this.resendIndex;
       if (session.stateAt(index) === AWAIT_PUBCOMP) {
-        if (connection.room < ACK_SIZE_MAX) return false;
+        if (!connection.hasRoom(ACK_SIZE_MAX)) return false;
         connection.acknowledge(PUBREL, session.packetIdAt(index), SUCCESS);
         this.resendIndex += 1;
         continue;
       }
+      const qos = session.stateAt(index) === AWAIT_PUBREC ? 2 : 1;
+      if (qos > connection.qosMax) {
+        // The server takes less than it did (MQTT-3.2.2-11): the owner publishes it anew.
+        const reference = session.referenceAt(index);
+        this.removeInflight(index);
+        this.owner.onSettled(reference, QOS_NOT_SUPPORTED);
+        continue;
+      }
+      // The server's Receive Maximum counts anew on each connection (MQTT 5 §4.9).
+      const flying = session.inflightCount - (this.resendCount - index);
+      if (flying >= connection.receiveMaximum) return false;
       const result = this.owner.resend(session.referenceAt(index));
       if (result === PUBLISH_LATER) return false;
       if (result === PUBLISH_TOO_LARGE) this.removeInflight(index);
       else this.resendIndex += 1;
     }
+    this.resendIndex = 0;
+    this.resendCount = 0;
     return true;
   }
 
@@ -131,15 +147,22 @@ export class Delivery {
     const { connection, owner, session } = this;
     // The handler may read another packet into the same struct.
     const { packetId, qos } = packet;
+    const { epoch } = connection;
     if (qos === 2) {
       if (session.incomingIndexOf(packetId) < 0) {
-        if (!session.addIncoming(packetId)) return false;
+        if (this.passedOver || !session.addIncoming(packetId)) {
+          // 3.1.1 has no Receive Maximum. Unacknowledged, the message comes again on the next
+          // connection, which `complete` asks for; none behind it may overtake it.
+          this.passedOver = connection.version === 4;
+          return this.passedOver;
+        }
         owner.onMessage(packet, source);
       }
     } else {
       owner.onMessage(packet, source);
     }
-    if (qos > 0 && connection.isOpen) {
+    // A handler that ended the connection, or made a new one, acknowledges nothing.
+    if (qos > 0 && epoch === connection.epoch) {
       connection.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, SUCCESS);
     }
     return true;
@@ -147,15 +170,20 @@ export class Delivery {
 
   /** A PUBLISH that was too large to hold is refused: 5 says so, 3.1.1 can only acknowledge. */
   refuse(qos: number, packetId: number): void {
+    if (qos === 2 && this.passedOver) return;
     const code = this.connection.version === 5 ? QUOTA_EXCEEDED : SUCCESS;
     this.connection.acknowledge(qos === 1 ? PUBACK : PUBREC, packetId, code);
   }
 
-  /** PUBREL: the incoming QoS 2 exchange ends; an unknown id is answered all the same. */
-  complete(packetId: number): void {
+  /**
+   * PUBREL: the incoming QoS 2 exchange ends; an unknown id is answered all the same. False when a
+   * new connection is needed for messages that were passed over.
+   */
+  complete(packetId: number): boolean {
     const index = this.session.incomingIndexOf(packetId);
     if (index >= 0) this.session.removeIncoming(index);
     this.connection.acknowledge(PUBCOMP, packetId, SUCCESS);
+    return !this.passedOver || this.session.incomingCount > 0;
   }
 
   /** PUBACK, PUBREC or PUBCOMP of a message of ours. */
@@ -170,7 +198,9 @@ export class Delivery {
     } else if (type === PUBREC && state === AWAIT_PUBREC) {
       const reference = session.referenceAt(index);
       if (reasonCode < 128) {
-        session.setReceived(index);
+        const to = session.setReceived(index);
+        const skipped = index >= this.resendIndex && index < this.resendCount;
+        if (skipped && to <= this.resendIndex) this.resendIndex += 1;
         connection.acknowledge(PUBREL, packetId, SUCCESS);
       } else {
         this.removeInflight(index);
@@ -204,7 +234,7 @@ export class Delivery {
     const size = publishSize(connection.version, topicSize, qos, payloadSize, propertiesSize);
     if (connection.packetSizeMax > 0 && size > connection.packetSizeMax) return PUBLISH_TOO_LARGE;
     if (size > connection.memory.transmit.length) return PUBLISH_TOO_LARGE;
-    return size > connection.room ? PUBLISH_LATER : PUBLISH_WRITTEN;
+    return connection.hasRoom(size) ? PUBLISH_WRITTEN : PUBLISH_LATER;
   }
 
   /** The alias of a topic on this connection, or 0 (MQTT 5 §3.3.2.3.4). */
@@ -259,6 +289,3 @@ export class Delivery {
 
 /** The topic that is published over and over. */
 const ALIASED_TOPIC = 'telemetry';
-
-/** Largest acknowledgement: header 2, packet id 2, reason 1, property length 1. */
-const ACK_SIZE_MAX = 6;

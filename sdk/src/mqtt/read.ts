@@ -236,6 +236,11 @@ function readAuth(packet: Packet, source: Uint8Array, offset: number, end: numbe
   return at === end ? 0 : MALFORMED_PACKET;
 }
 
+/** True for the first byte of a server: CONNACK, or AUTH, or DISCONNECT (MQTT-3.2.0-1, §4.13). */
+export function mayGreet(firstByte: number): boolean {
+  return firstByte === CONNACK << 4 || firstByte === AUTH << 4 || firstByte === DISCONNECT << 4;
+}
+
 /** The reserved flags of every packet but PUBLISH (MQTT-2.1.3-1; MQTT-2.2.2-2 in 3.1.1). */
 function expectedFlags(type: number): number {
   return type === PUBREL || type === SUBSCRIBE || type === UNSUBSCRIBE ? 2 : 0;

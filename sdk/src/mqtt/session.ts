@@ -18,7 +18,8 @@ export const AWAIT_PUBCOMP = 3;
 export class Session {
   /** Messages in flight; also counts entries in AWAIT_PUBCOMP. */
   inflightCount = 0;
-  private incomingCount = 0;
+  /** Incoming QoS 2 messages that await PUBREL. */
+  incomingCount = 0;
   private packetIdLast = 0;
   private readonly bytes: Uint8Array;
   private readonly start: number;
@@ -92,9 +93,25 @@ export class Session {
     return this.bytes[this.start + index * ENTRY_SIZE + 2] as number;
   }
 
-  /** The server owns the message now; only its PUBCOMP is still to come. */
-  setReceived(index: number): void {
-    this.bytes[this.start + index * ENTRY_SIZE + 2] = AWAIT_PUBCOMP;
+  /**
+   * The server owns the message now; only its PUBCOMP is still to come. The entry moves up behind
+   * those of which the same is true, so that PUBRELs that are sent again keep the order of the
+   * PUBRECs (MQTT-4.6.0-4) and come before the PUBLISHes behind them. Returns its new index.
+   */
+  setReceived(index: number): number {
+    const { bytes, start } = this;
+    let to = 0;
+    while (this.stateAt(to) === AWAIT_PUBCOMP) to += 1;
+    for (let offset = 0; offset < ENTRY_SIZE; offset += 1) {
+      let at = start + index * ENTRY_SIZE + offset;
+      const byte = bytes[at] as number;
+      for (; at >= start + (to + 1) * ENTRY_SIZE; at -= ENTRY_SIZE) {
+        bytes[at] = bytes[at - ENTRY_SIZE] as number;
+      }
+      bytes[at] = byte;
+    }
+    bytes[start + to * ENTRY_SIZE + 2] = AWAIT_PUBCOMP;
+    return to;
   }
 
   referenceAt(index: number): number {
@@ -129,7 +146,7 @@ export class Session {
     return -1;
   }
 
-  /** Remembers a delivered QoS 2 packet id; false when the server exceeds our Receive Maximum. */
+  /** Remembers a delivered QoS 2 packet id; false when there are as many as our Receive Maximum. */
   addIncoming(packetId: number): boolean {
     if (this.incomingCount === this.incomingMax) return false;
     const at = this.incomingAt(this.incomingCount);

@@ -14,7 +14,7 @@ export class TopicTemplate {
   private readonly fixedSize: number;
 
   /**
-   * `text` holds `{id}` and then `{topic}`, each once, and no wildcard.
+   * `text` holds `{id}` and then `{topic}`, each once, no wildcard and no U+0000.
    * Throws a RangeError with the reason otherwise.
    */
   constructor(text: string) {
@@ -26,6 +26,7 @@ export class TopicTemplate {
     if (text.indexOf('+') >= 0 || text.indexOf('#') >= 0) {
       throw new RangeError(`topic template '${text}': wildcards + and # are for filters only`);
     }
+    if (text.indexOf('\0') >= 0) throw new RangeError('topic template: U+0000 is not allowed');
     this.text = text;
     this.beforeId = text.substring(0, id);
     this.afterId = text.substring(id + 4, topic);

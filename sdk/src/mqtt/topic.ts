@@ -1,5 +1,4 @@
-// Topic names and topic filters (MQTT 3.1.1 §4.7, MQTT 5 §4.7). Shared subscriptions
-// (`$share/…`) are a server's matter and are not looked into here.
+// Topic names and topic filters (MQTT 3.1.1 §4.7, MQTT 5 §4.7, §4.8).
 
 import { utf8Size } from '../codec/text.ts';
 import { FIELD_SIZE_MAX } from './packet.ts';
@@ -8,6 +7,7 @@ const NUMBER_SIGN = 0x23;
 const DOLLAR = 0x24;
 const PLUS = 0x2b;
 const SLASH = 0x2f;
+const SHARE = '$share/';
 
 // Clauses are those of 3.1.1; MQTT 5 numbers MQTT-4.7.1-1, -2, -3 as MQTT-4.7.0-1, 4.7.1-1, -2.
 
@@ -33,6 +33,23 @@ export function isTopicFilter(text: string): boolean {
     if (code === NUMBER_SIGN || text.charCodeAt(index + 1) !== SLASH) return false;
   }
   return true;
+}
+
+/** True for the filter of a shared subscription, right or wrong (MQTT 5 §4.8.2). */
+export function isShared(filter: string): boolean {
+  return filter.indexOf(SHARE) === 0;
+}
+
+/** True for what a SUBSCRIBE may ask for: a filter, or `$share/name/filter` (MQTT-4.8.2-1, -2). */
+export function isSubscriptionFilter(text: string): boolean {
+  if (!isShared(text)) return isTopicFilter(text);
+  const end = text.indexOf('/', SHARE.length);
+  // A name without wildcards is a topic name of one level.
+  return (
+    end > 0 &&
+    isTopicName(text.substring(SHARE.length, end)) &&
+    isTopicFilter(text.substring(end + 1))
+  );
 }
 
 /**

@@ -7,11 +7,29 @@
 
 import type { Settings } from '../platform.ts';
 import type { ProtocolVersion } from './packet.ts';
+import {
+  RETURN_UNACCEPTABLE_PROTOCOL_VERSION,
+  UNSUPPORTED_PROTOCOL_VERSION,
+} from './reason-codes.ts';
 
 const SETTING = 'mqtt.version';
 const PROBE_MS = 24 * 3600 * 1000;
 /** Times that 5 must be closed and 3.1.1 accepted before that counts as the server's choice. */
 const CLOSED_COUNT_MIN = 2;
+
+/**
+ * True when a CONNACK in the form of `version`, with this code, refuses to speak `asked`. Some
+ * servers say 0x84 in the form of 3.1.1, and some accept in it what they took for 3.1.1.
+ */
+export function refusesVersion(
+  code: number,
+  version: ProtocolVersion,
+  asked: ProtocolVersion,
+): boolean {
+  if (code === UNSUPPORTED_PROTOCOL_VERSION) return true;
+  if (version === 5) return false;
+  return code === RETURN_UNACCEPTABLE_PROTOCOL_VERSION || (code === 0 && asked === 5);
+}
 
 export class VersionChoice {
   private readonly fixed: ProtocolVersion | 0;
@@ -48,9 +66,7 @@ export class VersionChoice {
   accepted(version: ProtocolVersion): void {
     if (this.fixed !== 0) return;
     if (version === 5) {
-      this.closedCount = 0;
-      if (this.remembered) this.settings.delete(SETTING);
-      this.remembered = false;
+      this.forget();
     } else if (!this.remembered) {
       if (this.fallback === 'closed') this.closedCount += 1;
       if (this.fallback === 'refused' || this.closedCount >= CLOSED_COUNT_MIN) this.remember();
@@ -58,11 +74,14 @@ export class VersionChoice {
     this.fallback = 'none';
   }
 
-  /** The server refused version 5; true when 3.1.1 should be tried at once. */
+  /** The server refused `version`; true when 3.1.1 should be tried at once. */
   refused(version: ProtocolVersion): boolean {
-    if (this.fixed !== 0 || version === 4) return false;
-    this.fallback = 'refused';
-    return true;
+    if (this.fixed !== 0) return false;
+    this.fallback = version === 5 ? 'refused' : 'none';
+    if (version === 5) return true;
+    // A server that has left 3.1.1 behind: the next attempt speaks 5.
+    this.forget();
+    return false;
   }
 
   /** The connection ended after CONNECT and before CONNACK. */
@@ -71,6 +90,12 @@ export class VersionChoice {
     // The next attempt is of the other version: one of the two tells server from outage.
     this.fallback = version === 5 ? 'closed' : 'none';
     if (version === 4) this.closedCount = 0;
+  }
+
+  private forget(): void {
+    this.closedCount = 0;
+    if (this.remembered) this.settings.delete(SETTING);
+    this.remembered = false;
   }
 
   private remember(): void {

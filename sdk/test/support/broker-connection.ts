@@ -146,6 +146,7 @@ export class BrokerConnection {
       }
       this.parser.parse(Buffer.from(frame));
     }
+    if (this.splitter.malformed) this.violated('malformed Remaining Length');
   }
 
   private violated(words: string): void {

@@ -34,6 +34,7 @@ export class BrokerSession {
   /** QoS 1 and 2 messages in the order of sending. */
   private outgoing: Outgoing[] = [];
   private packetIdLast = 0;
+  private resuming = false;
 
   constructor(clientId: string, number: number) {
     this.clientId = clientId;
@@ -66,28 +67,27 @@ export class BrokerSession {
 
   /** Sends again what was on its way, in order, before anything new (MQTT-4.4.0-1). */
   resume(): void {
-    for (const item of this.outgoing) {
+    // Sending may end an item at once: one that is too large for the client.
+    this.resuming = true;
+    for (const item of [...this.outgoing]) {
       if (item.state === 'sent') {
         this.connection?.sendPublish(item.message, item.qos, item.packetId, true);
       } else if (item.state === 'released') {
         this.connection?.sendAck('pubrel', item.packetId, 0);
       }
     }
+    this.resuming = false;
     this.pump();
   }
 
   /** Sends what the client's Receive Maximum allows. */
   pump(): void {
     const { connection } = this;
-    if (connection === undefined) return;
-    let flying = 0;
-    for (const item of this.outgoing) {
-      if (item.state !== 'queued') {
-        flying += 1;
-        continue;
-      }
-      if (flying >= connection.sendMax) return;
-      flying += 1;
+    if (connection === undefined || this.resuming) return;
+    for (;;) {
+      const item = this.outgoing.find((one) => one.state === 'queued');
+      const flying = this.outgoing.filter((one) => one.state !== 'queued').length;
+      if (item === undefined || flying >= connection.sendMax) return;
       item.packetId = this.nextPacketId();
       item.state = 'sent';
       connection.sendPublish(item.message, item.qos, item.packetId, false);

@@ -16,7 +16,7 @@ export function judge(run: ModelRun): void {
 
 /** Nothing waits, nothing leaks. */
 function judgeEnd(run: ModelRun): void {
-  const { broker, failures, owner, platform } = run;
+  const { broker, failures, owner } = run;
   if (owner.client.state !== 'connected') failures.push(`ends ${owner.client.state}`);
   for (const one of owner.messages) {
     if (one.state === 'waiting' || one.state === 'inflight') {
@@ -26,13 +26,19 @@ function judgeEnd(run: ModelRun): void {
   if (owner.session.inflightCount > 0) {
     failures.push(`${owner.session.inflightCount} exchanges never end`);
   }
+  if ((broker.sessions.get(owner.id)?.subscriptions.size ?? 0) === 0) {
+    failures.push('is not subscribed');
+  }
   const pending = broker.sessions.get(owner.id)?.pendingCount ?? 0;
   if (pending > 0) failures.push(`${pending} messages to the device never end`);
   if (run.audit.owedCount > 0) failures.push('an acknowledgement was never sent');
-  // The session's bytes, and nothing of packets.
-  const { outstandingCount } = platform.memory;
-  if (outstandingCount !== 1) failures.push(`${outstandingCount} views outstanding at the end`);
   if (run.viewCountMax > 2) failures.push(`${run.viewCountMax} views held across turns`);
+}
+
+/** After the stop: the session's bytes are held, and nothing of packets. */
+export function judgeMemory(run: ModelRun): void {
+  const { outstandingCount } = run.platform.memory;
+  if (outstandingCount !== 1) run.failures.push(`${outstandingCount} views at the end`);
 }
 
 /** QoS 1 at least once, QoS 2 exactly once, nothing broken. */

@@ -198,7 +198,9 @@ export class ModelOwner implements ClientOwner {
       return PUBLISH_TOO_LARGE;
     }
     const { payload, retain, topic } = message;
-    return this.client.publishAgain(topic, payload, 0, payload.length, retain);
+    const result = this.client.publishAgain(topic, payload, 0, payload.length, retain);
+    if (result === PUBLISH_TOO_LARGE) message.state = 'dropped';
+    return result;
   }
 
   private drain(): void {

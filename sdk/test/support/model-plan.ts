@@ -84,7 +84,7 @@ const GARBAGE: readonly (readonly number[])[] = [
   [0xc0, 0x00],
   [0x40, 0x02, 0x00, 0x00],
   [0x20, 0x03, 0x00, 0x00, 0x00],
-  [0x32, 0x80],
+  [0x32, 0x80, 0x80, 0x80, 0x80],
 ];
 
 function anySetup(random: Random, seed: number): Setup {
@@ -197,8 +197,56 @@ export function planOf(seed: number, index: number): Plan {
   const own = seedOf(seed, index);
   const random = new Random(own);
   const setup = anySetup(random, seedOf(own, 1));
-  const steps: Step[] = [];
+  // Mostly the first connection is left in peace.
+  const steps: Step[] = random.oneIn(4) ? [] : [{ kind: 'wait', ms: 200 }];
   const count = random.pick([4, 8, 16, 30]);
   for (let at = 0; at < count; at += 1) steps.push(anyStep(random));
   return { setup, steps };
+}
+
+/** The sequence that is cut at every byte: each QoS both ways, before and after a pause. */
+const CUT_STEPS: readonly Step[] = [
+  { kind: 'publish', qos: 1, size: 9, topic: 'telemetry', retain: false },
+  { kind: 'publish', qos: 2, size: 9, topic: 'telemetry', retain: false },
+  { kind: 'wait', ms: 30 },
+  { kind: 'send', qos: 2, size: 9 },
+  { kind: 'send', qos: 1, size: 9 },
+  { kind: 'publish', qos: 0, size: 5, topic: 'events', retain: false },
+  { kind: 'publish', qos: 2, size: 5, topic: 'events', retain: false },
+  { kind: 'wait', ms: 30 },
+  { kind: 'send', qos: 0, size: 5 },
+  { kind: 'send', qos: 2, size: 5 },
+  { kind: 'publish', qos: 1, size: 5, topic: 'events', retain: false },
+];
+
+/** The sequence above with one cut after `after` bytes; negative = none. */
+export function cutPlan(
+  protocol: ProtocolVersion | 0,
+  direction: 'up' | 'down',
+  after: number,
+  notice: Notice,
+): Plan {
+  const setup: Setup = {
+    seed: after,
+    protocol,
+    refusal: protocol === 0 ? 'return-code-1' : 'none',
+    inflightMax: 3,
+    receiveMax: 4,
+    packetSizeMax: 2048,
+    keepAliveS: 10,
+    sessionExpiryS: 3600,
+    transmitSize: 256,
+    receiveSize: 64,
+    roomMax: 300,
+    chunkUpMax: 0,
+    chunkDownMax: 0,
+    delayMsMax: 1,
+    ackDelayMsMax: 0,
+    acksInOrder: true,
+    passOnAt: after % 2 === 0 ? 'publish' : 'pubrel',
+    sendMax: 20,
+    hasWill: true,
+  };
+  const cut: Step = { kind: 'cut', direction, after, notice };
+  return { setup, steps: after < 0 ? CUT_STEPS : [cut, ...CUT_STEPS] };
 }

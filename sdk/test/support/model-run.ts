@@ -3,7 +3,7 @@
 import { ClientProfile } from '../../src/mqtt/client-profile.ts';
 import type { Qos } from '../../src/mqtt/packet.ts';
 import { BrokerModel } from './broker-model.ts';
-import { judge } from './model-judge.ts';
+import { judge, judgeMemory } from './model-judge.ts';
 import { ModelOwner, stamp, unstamp } from './model-owner.ts';
 import type { Notice, Plan, Step } from './model-plan.ts';
 import { Random } from './random.ts';
@@ -309,6 +309,8 @@ export class ModelRun {
     this.send(1, 5, false);
     world.until(() => this.owner.received.length > before && this.isQuiet(), SETTLE_MS_MAX);
     judge(this);
+    world.turn(() => this.owner.stop());
+    judgeMemory(this);
     this.count();
   }
 

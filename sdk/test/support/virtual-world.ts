@@ -14,6 +14,7 @@ export class VirtualWorld {
   /** Ms since the world began. */
   nowMs = 0;
   eventCount = 0;
+  turnCount = 0;
   /** Called after every turn: what was valid within it is not any more. */
   onTurnEnd: () => void = () => undefined;
   /** Latest first, so that the next is taken off the end. */
@@ -35,6 +36,7 @@ export class VirtualWorld {
   turn<T>(run: () => T): T {
     if (this.inTurn) throw new Error('world: a turn within a turn');
     this.inTurn = true;
+    this.turnCount += 1;
     try {
       return run();
     } finally {

@@ -7,6 +7,9 @@ import { FrameSplitter } from './frames.ts';
 import type { LinkTap, VirtualStream } from './virtual-link.ts';
 import type { VirtualWorld } from './virtual-world.ts';
 
+/** Bytes that a topic alias saves, at most, with the topics of these tests. */
+const ALIAS_GAIN_MAX = 40;
+
 export interface AuditOptions {
   readonly inflightMax: number;
   /** Seconds, as configured; 0 = off. */
@@ -20,6 +23,8 @@ interface Exchange {
   readonly kind: 'publish' | 'subscribe';
   readonly qos: number;
   readonly content: string;
+  /** Bytes of its packet. */
+  readonly size: number;
   /** Rises with each first transmission. */
   readonly order: number;
   awaits: 'puback' | 'pubrec' | 'pubcomp' | 'suback';
@@ -28,6 +33,8 @@ interface Exchange {
   releasedOn: number;
   /** Counts PUBRECs, for the order of PUBRELs. */
   receivedOrder: number;
+  /** The client may have closed before it came to the packet that ended this. */
+  unsure: boolean;
 }
 
 interface ServerPacket extends AnyPacket {
@@ -52,6 +59,9 @@ export class WireAudit implements LinkTap {
   private orderLast = 0;
   private receivedLast = 0;
   private connection = new ConnectionAudit(0);
+  /** Exchanges that packets of the last read ended or moved on, as they were before. */
+  private touched: [number, Exchange][] = [];
+  private readTurn = -1;
 
   constructor(world: VirtualWorld, options: AuditOptions) {
     this.world = world;
@@ -75,23 +85,24 @@ export class WireAudit implements LinkTap {
       this.connection.frameSize = frame.length;
       this.connection.up.parse(Buffer.from(frame));
     }
-    if (this.connection.upFrames.waiting > 0) this.violate('wrote part of a packet');
+    if (this.connection.upFrames.waiting > 0) this.violate('wrote no whole packet');
   }
 
   read(_stream: VirtualStream, bytes: Uint8Array): void {
     const { connection } = this;
-    if (connection.unreadable) return;
-    try {
-      for (const frame of connection.downFrames.push(bytes)) {
-        connection.down.parse(Buffer.from(frame));
-      }
-    } catch {
-      connection.unreadable = true;
+    this.touched = [];
+    this.readTurn = this.world.turnCount;
+    for (const frame of connection.downFrames.push(bytes)) {
+      if (!connection.unreadable) connection.down.parse(Buffer.from(frame));
     }
   }
 
   closed(): void {
     this.connection.over = true;
+    if (this.readTurn !== this.world.turnCount) return;
+    for (const [packetId, one] of this.touched) {
+      this.exchanges.set(packetId, { ...one, unsure: true });
+    }
   }
 
   /** The device was reset: it knows nothing of its session any more. */
@@ -114,7 +125,9 @@ export class WireAudit implements LinkTap {
   }
 
   get openCount(): number {
-    return this.exchanges.size;
+    let count = 0;
+    for (const one of this.exchanges.values()) if (!one.unsure) count += 1;
+    return count;
   }
 
   private violate(words: string): void {
@@ -199,7 +212,7 @@ export class WireAudit implements LinkTap {
   private mayResend(): boolean {
     for (const one of this.exchanges.values()) {
       const sentOn = Math.max(one.sentOn, one.releasedOn);
-      if (one.kind === 'publish' && sentOn < this.connection.number) return true;
+      if (one.kind === 'publish' && !one.unsure && sentOn < this.connection.number) return true;
     }
     return false;
   }
@@ -226,6 +239,7 @@ export class WireAudit implements LinkTap {
     if (known.order < connection.orderSent) this.violate(`PUBLISH ${packetId} out of order`);
     connection.orderSent = known.order;
     known.sentOn = connection.number;
+    known.unsure = false;
   }
 
   private begin(
@@ -235,7 +249,9 @@ export class WireAudit implements LinkTap {
     packetId: number,
   ): void {
     if (packetId === 0) this.violate(`${kind} with packet id 0`);
-    if (this.exchanges.has(packetId)) this.violate(`packet id ${packetId} in use twice`);
+    if (this.exchanges.get(packetId)?.unsure === false) {
+      this.violate(`packet id ${packetId} in use twice`);
+    }
     this.orderLast += 1;
     const awaits = kind === 'subscribe' ? 'suback' : qos === 2 ? 'pubrec' : 'puback';
     const { number } = this.connection;
@@ -243,11 +259,13 @@ export class WireAudit implements LinkTap {
       kind,
       qos,
       content,
+      size: this.connection.frameSize,
       order: this.orderLast,
       awaits,
       sentOn: number,
       releasedOn: 0,
       receivedOrder: 0,
+      unsure: false,
     });
     if (kind === 'publish') this.connection.orderSent = this.orderLast;
   }
@@ -257,7 +275,7 @@ export class WireAudit implements LinkTap {
     let all = 0;
     let here = 0;
     for (const one of this.exchanges.values()) {
-      if (one.kind !== 'publish') continue;
+      if (one.kind !== 'publish' || one.unsure) continue;
       all += 1;
       if (one.sentOn === this.connection.number) here += 1;
     }
@@ -271,15 +289,19 @@ export class WireAudit implements LinkTap {
     const known = this.exchanges.get(packetId);
     if (connection.pubrels.includes(packetId)) {
       this.inTurn('PUBREL', connection.pubrels, packetId);
-    } else if (known === undefined || known.awaits !== 'pubcomp') {
+    } else if (known === undefined || (known.awaits !== 'pubcomp' && !known.unsure)) {
       this.violate(`PUBREL ${packetId} unasked`);
     } else if (known.releasedOn === connection.number) {
       this.violate(`PUBREL ${packetId} sent again on the same connection`);
     } else {
-      if (known.receivedOrder < connection.releaseSent) this.violate('PUBREL out of order');
-      connection.releaseSent = known.receivedOrder;
+      const early = known.receivedOrder < connection.releaseSent;
+      if (early && !known.unsure) this.violate('PUBREL out of order');
+      connection.releaseSent = Math.max(connection.releaseSent, known.receivedOrder);
     }
-    if (known !== undefined) known.releasedOn = connection.number;
+    if (known === undefined) return;
+    known.releasedOn = connection.number;
+    if (known.unsure) known.awaits = 'pubcomp';
+    known.unsure = false;
   }
 
   private checkGap(): void {
@@ -309,7 +331,7 @@ export class WireAudit implements LinkTap {
       case 'puback':
       case 'pubcomp':
       case 'suback':
-        if (this.exchanges.get(packetId)?.awaits === packet.cmd) this.exchanges.delete(packetId);
+        if (this.exchanges.get(packetId)?.awaits === packet.cmd) this.end(packetId);
         return;
       case 'pubrec':
         this.onReceived(packetId, refused);
@@ -317,17 +339,25 @@ export class WireAudit implements LinkTap {
     }
   }
 
+  private end(packetId: number): void {
+    const one = this.exchanges.get(packetId);
+    if (one === undefined) return;
+    this.touched.push([packetId, { ...one }]);
+    this.exchanges.delete(packetId);
+  }
+
   private onReceived(packetId: number, refused: boolean): void {
     const one = this.exchanges.get(packetId);
     if (refused) {
-      if (one !== undefined && one.awaits === 'pubrec') this.exchanges.delete(packetId);
+      if (one !== undefined && one.awaits === 'pubrec') this.end(packetId);
       return;
     }
     if (!this.connection.pubrels.includes(packetId)) this.connection.pubrels.push(packetId);
     if (one === undefined || one.awaits !== 'pubrec') return;
     this.receivedLast += 1;
-    one.awaits = 'pubcomp';
     one.receivedOrder = this.receivedLast;
+    this.touched.push([packetId, { ...one }]);
+    one.awaits = 'pubcomp';
   }
 
   private onConnack(packet: ServerPacket): void {
@@ -344,9 +374,15 @@ export class WireAudit implements LinkTap {
     connection.wroteMs = this.world.nowMs;
     if (packet.sessionPresent === true) this.resumedCount += 1;
     else this.exchanges.clear();
-    // A SUBSCRIBE is no part of the session.
     for (const [packetId, one] of this.exchanges) {
+      // A SUBSCRIBE is no part of the session, and what the server does not take any more may
+      // not be sent again (MQTT-3.2.2-11).
+      const tooHigh = one.awaits !== 'pubcomp' && one.qos > connection.qosMax;
+      if (tooHigh) one.unsure = true;
       if (one.kind === 'subscribe') this.exchanges.delete(packetId);
+      // Without an alias it is larger than it was; what does not fit any more is given up.
+      const sizeMax = connection.packetSizeMax - ALIAS_GAIN_MAX;
+      if (connection.packetSizeMax > 0 && one.size > sizeMax) one.unsure = true;
     }
   }
 }

@@ -7,6 +7,8 @@ export interface ConnectLimits {
   readonly inFlight: number;
   /** Connects started per second; undefined = no limit. */
   readonly rate: number | undefined;
+  /** From the opening of the socket to CONNACK. Waiting for its turn is no fault of a broker. */
+  readonly timeoutMs: number;
 }
 
 /** Token bucket over 100 ms: a rate of 5 per second still starts one at a time. */
@@ -15,7 +17,8 @@ const BURST_MS = 100;
 export class ConnectGate {
   private readonly limits: ConnectLimits;
   private readonly open: (platform: SimulatedPlatform) => void;
-  private readonly underway = new Set<SimulatedPlatform>();
+  /** Since when; oldest first. */
+  private readonly underway = new Map<SimulatedPlatform, number>();
   /** Oldest first; a device that gave up in the meantime does nothing when it is opened. */
   private readonly waiting = new Set<SimulatedPlatform>();
   private tokens = 1;
@@ -49,8 +52,17 @@ export class ConnectGate {
         this.tokens -= 1;
       }
       this.waiting.delete(platform);
-      this.underway.add(platform);
+      this.underway.set(platform, nowMs);
       this.open(platform);
+    }
+  }
+
+  /** Calls `late` for each connect that takes too long, and counts it as over. */
+  expire(nowMs: number, late: (platform: SimulatedPlatform) => void): void {
+    for (const [platform, startMs] of this.underway) {
+      if (nowMs - startMs < this.limits.timeoutMs) return;
+      this.underway.delete(platform);
+      late(platform);
     }
   }
 

@@ -24,7 +24,7 @@ import { deviceId, type Fleet, type TimelineEvent } from '../scenario/schema.ts'
 import { Links } from '../world/link.ts';
 import { ConnectGate } from './connect-gate.ts';
 import { HealthMonitor } from './health.ts';
-import type { ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
+import type { FromWorker, ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
 import { RunClock } from './run-clock.ts';
 
 /** Largest packet a simulated device sends, in bytes. */
@@ -59,6 +59,8 @@ class DeviceWorker implements DeviceWorld {
   readonly clock: RunClock;
   readonly memory: FleetMemory;
   private readonly task: WorkerTask;
+  /** Of the run. */
+  private readonly deviceCount: number;
   private readonly buffers = new StreamBuffers(PACKET_SIZE_MAX);
   private readonly links: Links;
   private readonly gate: ConnectGate;
@@ -92,13 +94,15 @@ class DeviceWorker implements DeviceWorld {
     this.registry = new Registry(scenario.fleets.map(({ name }) => name));
     const { host, port, tls } = target;
     this.brokerOptions = tls === undefined ? { host, port } : { host, port, tls };
-    const { inFlight, rate } = scenario.connect;
+    const { inFlight, rate, timeoutMs } = scenario.connect;
     const limits = {
       inFlight: Math.max(1, Math.floor(inFlight / workerCount)),
       rate: rate === undefined ? undefined : rate / workerCount,
+      timeoutMs,
     };
     this.gate = new ConnectGate(limits, (platform) => this.openStream(platform));
     const { starts, total } = layOut(scenario.fleets);
+    this.deviceCount = total;
     for (let device = worker; device < total; device += workerCount) {
       const fleet = starts.findLastIndex((first) => first <= device);
       this.platforms.push(new SimulatedPlatform(this, device, this.platforms.length, fleet));
@@ -108,30 +112,35 @@ class DeviceWorker implements DeviceWorld {
     this.profiles = scenario.fleets.map((fleet, index) =>
       this.createProfile(fleet, index, applications[index]),
     );
-    this.platforms.forEach((platform) => {
-      this.registry.gauge('devices', platform.fleet).add(1);
-      // The ramp is over the run's devices, whichever worker has them.
-      const startMs = task.beginMs + (scenario.rampMs * platform.deviceIndex) / total;
-      this.wheel.start(platform.localIndex, startMs);
-    });
-    for (const event of scenario.timeline) this.schedule(event);
+    for (const { fleet } of this.platforms) this.registry.gauge('devices', fleet).add(1);
   }
 
   /** Runs until `finish`. */
   run(port: MessagePort): Promise<WorkerResult> {
     const { promise, resolve } = Promise.withResolvers<WorkerResult>();
     port.on('message', (message: ToWorker) => {
-      if (message.kind === 'stop-sampling') this.stopSampling();
+      if (message.kind === 'begin') this.begin(port, message.beginMs);
+      else if (message.kind === 'stop-sampling') this.stopSampling();
       else if (message.kind === 'gap') this.ledger.addGap(message.gap);
       else resolve(this.finish());
     });
+    port.postMessage({ kind: 'ready' } satisfies FromWorker);
+    return promise.finally(() => port.close());
+  }
+
+  private begin(port: MessagePort, beginMs: number): void {
+    const { rampMs, timeline } = this.task.scenario;
+    for (const { deviceIndex, localIndex } of this.platforms) {
+      // The ramp is over the run's devices, whichever worker has them.
+      this.wheel.start(localIndex, beginMs + (rampMs * deviceIndex) / this.deviceCount);
+    }
+    for (const event of timeline) this.schedule(event, beginMs);
     this.intervals.push(
       setInterval(() => port.postMessage(this.report()), REPORT_INTERVAL_MS),
       setInterval(() => this.keepHouse(), HOUSEKEEPING_MS),
       setInterval(() => this.churn(), CHURN_INTERVAL_MS),
     );
     this.wake();
-    return promise.finally(() => port.close());
   }
 
   // The world of the devices.
@@ -172,6 +181,11 @@ class DeviceWorker implements DeviceWorld {
     platform.stream?.open(this.brokerOptions);
   }
 
+  private readonly giveUp = ({ localIndex, stream }: SimulatedPlatform): void => {
+    const isGreeting = this.devices[localIndex]?.client.state === 'greeting';
+    stream?.cut(isGreeting ? 'no CONNACK in time' : 'connect timed out');
+  };
+
   // Time.
 
   private wakeAt(dueMs: number): void {
@@ -195,6 +209,7 @@ class DeviceWorker implements DeviceWorld {
 
   private keepHouse(): void {
     const nowMs = this.clock.monotonicMs();
+    this.gate.expire(nowMs, this.giveUp);
     this.gate.admit(nowMs);
     this.ledger.prune(nowMs);
   }
@@ -213,9 +228,9 @@ class DeviceWorker implements DeviceWorld {
     }
   }
 
-  private schedule(event: TimelineEvent): void {
+  private schedule(event: TimelineEvent, beginMs: number): void {
     const at = (ms: number, act: () => void) => {
-      const delayMs = this.task.beginMs + ms - this.clock.monotonicMs();
+      const delayMs = beginMs + ms - this.clock.monotonicMs();
       this.intervals.push(setTimeout(act, delayMs));
     };
     at(event.atMs, () => {

@@ -26,6 +26,7 @@ import { checkHost } from './host-guard.ts';
 import type {
   FromBroker,
   FromObserver,
+  FromWorker,
   Reasons,
   Target,
   ToObserver,
@@ -74,11 +75,14 @@ export class LiveRun {
   private observerReport: Extract<FromObserver, { kind: 'report' }> | undefined;
   private readonly warnings: string[] = [];
   private interrupted = false;
+  private failed = false;
   private abortedBy: ThresholdResult | undefined;
   /** Settles when sampling shall end early. */
   private readonly ending = Promise.withResolvers<void>();
   /** Rejects when the run cannot go on. */
   private readonly failing = Promise.withResolvers<never>();
+  private readyCount = 0;
+  private readonly workersReady = Promise.withResolvers<void>();
   private readonly observerReady = Promise.withResolvers<void>();
   private readonly observerSeen = Promise.withResolvers<readonly (readonly number[])[]>();
 
@@ -103,6 +107,8 @@ export class LiveRun {
       this.startObserver(target);
       await this.orFail(this.observerReady.promise);
       const results = this.startWorkers(target);
+      await this.orFail(this.workersReady.promise);
+      this.begin();
       await this.orFail(this.sample());
       const durationMs = this.clock.monotonicMs() - this.beginMs;
       await this.orFail(this.settle());
@@ -136,6 +142,9 @@ export class LiveRun {
 
   private fail(message: string): void {
     this.failing.reject(new RunError(message));
+    // Whatever still waits, in vain now, ends: its timers would keep the process.
+    this.failed = true;
+    this.ending.resolve();
   }
 
   // The parts.
@@ -199,20 +208,18 @@ export class LiveRun {
       minThreads: workerCount,
       maxThreads: workerCount,
     });
-    this.beginMs = this.clock.monotonicMs();
     const tasks = Array.from({ length: workerCount }, (_, worker) => {
       const { port1, port2 } = new MessageChannel();
       const task: WorkerTask = {
         scenario: loaded.scenario,
         run,
         start,
-        beginMs: this.beginMs,
         target,
         worker,
         workerCount,
         port: port2,
       };
-      port1.on('message', (report: WorkerReport) => this.onReport(worker, report));
+      port1.on('message', (message: FromWorker) => this.onWorker(worker, message));
       this.ports.push(port1);
       return this.pool!.run(task, { transferList: [port2] }) as Promise<WorkerResult>;
     });
@@ -231,7 +238,21 @@ export class LiveRun {
     for (const port of this.ports) port.postMessage(message);
   }
 
+  private onWorker(worker: number, message: FromWorker): void {
+    if (message.kind === 'report') {
+      this.onReport(worker, message);
+      return;
+    }
+    this.readyCount += 1;
+    if (this.readyCount === this.workerCount) this.workersReady.resolve();
+  }
+
   // The course of a run.
+
+  private begin(): void {
+    this.beginMs = this.clock.monotonicMs();
+    this.tellWorkers({ kind: 'begin', beginMs: this.beginMs });
+  }
 
   private async sample(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -279,7 +300,7 @@ export class LiveRun {
     const reportsNeeded = this.reportCount + 2 * this.workerCount;
     let observed = 0;
     let quietSinceMs = this.clock.monotonicMs();
-    while (this.clock.monotonicMs() < endMs) {
+    while (!this.failed && this.clock.monotonicMs() < endMs) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const registry = this.merged();
       const nowMs = this.clock.monotonicMs();

@@ -20,8 +20,6 @@ export interface WorkerTask {
   readonly scenario: Scenario;
   readonly run: string;
   readonly start: RunStart;
-  /** When the scenario begins: its timeline counts from here. */
-  readonly beginMs: number;
   readonly target: Target;
   /** This worker owns the devices with index % workerCount = worker. */
   readonly worker: number;
@@ -30,6 +28,8 @@ export interface WorkerTask {
 }
 
 export type ToWorker =
+  /** Every worker is ready: the scenario begins, and its timeline counts from here. */
+  | { readonly kind: 'begin'; readonly beginMs: number }
   | { readonly kind: 'stop-sampling' }
   | { readonly kind: 'gap'; readonly gap: Gap }
   /** Leave the broker, report the accounts, end. */
@@ -50,6 +50,8 @@ export interface WorkerReport {
   /** Connections accepted, by MQTT version. */
   readonly versions: Readonly<Record<'4' | '5', number>>;
 }
+
+export type FromWorker = { readonly kind: 'ready' } | WorkerReport;
 
 export interface WorkerResult {
   readonly report: WorkerReport;

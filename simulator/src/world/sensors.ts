@@ -62,10 +62,15 @@ function createSampler(
         const counter = counters[localIndex]!;
         counters[localIndex] = counter + 1;
         const move = (2 * randomUnit(seed, deviceIndex, stream, counter) - 1) * model.step;
-        const value = Math.min(model.max, Math.max(model.min, values[localIndex]! + move));
+        const value = clamp(values[localIndex]! + move, model.min, model.max);
         values[localIndex] = value;
-        return round(value);
+        // Bounds may be finer than what a sensor resolves.
+        return clamp(round(value), model.min, model.max);
       };
     }
   }
+}
+
+function clamp(value: number, min: number, max: number): number {
+  return Math.min(max, Math.max(min, value));
 }

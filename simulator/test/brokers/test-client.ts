@@ -3,7 +3,7 @@
 import { Client, type ClientOwner } from '@flotilla/sdk/mqtt/client';
 import { type ClientOptions, ClientProfile } from '@flotilla/sdk/mqtt/client-profile';
 import { PUBLISH_TOO_LARGE, type PublishResult } from '@flotilla/sdk/mqtt/delivery';
-import type { Packet, Qos, Subscription, Will } from '@flotilla/sdk/mqtt/packet';
+import type { Packet, ProtocolVersion, Qos, Subscription, Will } from '@flotilla/sdk/mqtt/packet';
 import { Session } from '@flotilla/sdk/mqtt/session';
 import { NodePlatform } from '@flotilla/sdk/node';
 
@@ -26,6 +26,13 @@ export interface TestClientOptions extends Omit<ClientOptions, 'broker'> {
   readonly will?: Will;
 }
 
+interface Published {
+  readonly reference: number;
+  readonly topic: string;
+  readonly payload: Uint8Array;
+  readonly retain: boolean;
+}
+
 export class TestClient implements ClientOwner {
   readonly id: string;
   readonly client: Client;
@@ -36,8 +43,10 @@ export class TestClient implements ClientOwner {
   readonly resumed: boolean[] = [];
   readonly disconnectReasons: string[] = [];
   subscribedCount = 0;
+  /** True makes it stop when its connection ends, until `comeBack`. */
+  staysAway = false;
   private readonly options: TestClientOptions;
-  private readonly waiting: { reference: number; topic: string; payload: Uint8Array }[] = [];
+  private readonly published: Published[] = [];
   private readonly ticker: NodeJS.Timeout;
 
   constructor(options: TestClientOptions) {
@@ -60,15 +69,29 @@ export class TestClient implements ClientOwner {
     this.client.start();
   }
 
-  /** Ends connection and session. */
-  stop(sessionExpiryS?: number): void {
+  get isConnected(): boolean {
+    return this.client.state === 'connected';
+  }
+
+  /** Of the present or last connection. */
+  get version(): ProtocolVersion {
+    return this.client.version;
+  }
+
+  comeBack(): void {
+    this.staysAway = false;
+    this.client.start();
+  }
+
+  /** Says DISCONNECT and ends for good. */
+  stop(): void {
     clearInterval(this.ticker);
-    this.client.stop(sessionExpiryS);
+    this.client.stop();
   }
 
   publish(reference: number, topic: string, text: string, qos: Qos, retain = false): PublishResult {
     const payload = Buffer.from(text);
-    this.waiting.push({ reference, topic, payload });
+    this.published.push({ reference, topic, payload, retain });
     return this.client.publish(reference, topic, payload, 0, payload.length, qos, retain);
   }
 
@@ -90,6 +113,7 @@ export class TestClient implements ClientOwner {
 
   onDisconnected(reason: string): void {
     this.disconnectReasons.push(reason);
+    if (this.staysAway) this.client.stop();
   }
 
   onReady(): void {
@@ -101,10 +125,10 @@ export class TestClient implements ClientOwner {
   }
 
   resend(reference: number): PublishResult {
-    const message = this.waiting.find((candidate) => candidate.reference === reference);
+    const message = this.published.find((candidate) => candidate.reference === reference);
     if (message === undefined) return PUBLISH_TOO_LARGE;
-    const { topic, payload } = message;
-    return this.client.publishAgain(topic, payload, 0, payload.length, false);
+    const { topic, payload, retain } = message;
+    return this.client.publishAgain(topic, payload, 0, payload.length, retain);
   }
 
   onMessage(packet: Packet, source: Uint8Array): void {

@@ -35,6 +35,11 @@ export class Wire {
     return (this.server.address() as { port: number }).port;
   }
 
+  /** No connection is open any more, on either side. */
+  get isIdle(): boolean {
+    return this.sockets.size === 0;
+  }
+
   /** From now on nothing that this side sends gets through, until `cut`. */
   mute(side: Side): void {
     this.muted.add(side);
@@ -74,7 +79,8 @@ export class Wire {
     const reader = parser(settings);
     reader.on('packet', (packet: Packet) => {
       // What follows has the form of the version that the client asked for.
-      if (packet.cmd === 'connect') Object.assign(settings, { protocolVersion: packet.protocolVersion });
+      if (packet.cmd === 'connect')
+        Object.assign(settings, { protocolVersion: packet.protocolVersion });
       this.sightings.push({ from, packet });
     });
     reader.on('error', () => undefined);

@@ -1,22 +1,72 @@
-// Starts real brokers of four kinds on free loopback ports, for the conformance suite. Each lives
-// in a temporary folder and is ended by its process id.
+// The brokers of the conformance suite: how each is started and ended, and what it is expected to
+// do. Every server lives in a temporary folder, listens on free loopback ports only, and is ended
+// by its process id. docs/brokers.md has the same facts in words.
 
 import { type ChildProcess, fork, spawn } from 'node:child_process';
-import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { findMosquitto, HOW_TO_GET_MOSQUITTO, isCi, startMosquitto } from './mosquitto.ts';
+import {
+  canRun,
+  findMosquitto,
+  findProgram,
+  freePort,
+  HOW_TO_GET_MOSQUITTO,
+  startMosquitto,
+} from './mosquitto.ts';
 
-/** RabbitMQ waits 3-6 s, at random, for peers that could form a cluster with it. */
-const START_MS_MAX = 40_000;
+/** With retries. RabbitMQ needs 9 s on two idle cores, 3-6 of them to wait for a cluster. */
+export const BROKER_START_MS_MAX = 90_000;
+const START_MS_MAX = 60_000;
 const STOP_MS_MAX = 5_000;
+/** The default of 30 s is longer than a test. */
+export const NATS_ACK_WAIT_MS = 1_000;
 /** Of a log the end is kept, for the message when a broker does not start. */
 const LOG_LENGTH_MAX = 8_192;
 /** Between finding a free port and listening on it, somebody else may take it. */
 const START_TRIES = 3;
+/** What Debian's scripts of RabbitMQ start, without becoming the user of its service. */
+const RABBITMQ_FOLDERS = ['/usr/lib/rabbitmq/bin'];
+
+/** What a broker does where they differ; the suite fails when it does otherwise. */
+export interface BrokerTraits {
+  /** How it answers a CONNECT of MQTT 5; undefined = accepts it. */
+  readonly refusesVersion5?: 'return code 1' | 'close';
+  /** Most that a subscription is granted. */
+  readonly qosGrantedMax: 1 | 2;
+  /** What becomes of a PUBLISH at QoS 2. */
+  readonly publishQos2: 'taken' | 'taken as QoS 1' | 'disconnected';
+  /** Says Session Present also for a session that never subscribed. */
+  readonly keepsEmptySessions: boolean;
+  /** When it sends again what a client had not acknowledged. */
+  readonly sendsAgain: 'on resume' | 'after ack_wait';
+  /** Sets DUP when it does (MQTT-3.3.1-1). */
+  readonly setsDup: boolean;
+  /** QoS 1 messages that wait for a client that is away; what is more it drops silently. */
+  readonly queuedMax: number;
+  /** QoS 1 messages that it has in flight to one client. */
+  readonly inflightMax: number;
+  /** A subscription with wildcards brings retained messages. */
+  readonly retainedForWildcards: boolean;
+  /** Versions in which it publishes the will of a connection that a second client takes over. */
+  readonly willAtTakeover: readonly (4 | 5)[];
+  /** `$share/…` works; otherwise it is granted and nothing ever comes. */
+  readonly sharedSubscriptions: boolean;
+  /** What becomes of a `.` in a topic. */
+  readonly dotInTopic: 'kept' | 'arrives as /' | 'disconnected';
+  /** Keep-alives of silence after which a client counts as gone (MQTT-3.1.2-24 says 1.5). */
+  readonly silentKeepAlivesMax: number;
+}
+
+export interface BrokerKind {
+  readonly name: 'mosquitto' | 'rabbitmq' | 'nats' | 'aedes';
+  readonly howToGet: string;
+  readonly traits: BrokerTraits;
+  isFound(): boolean;
+  start(): Promise<Broker>;
+}
 
 export interface Broker {
   readonly port: number;
@@ -26,16 +76,201 @@ export interface Broker {
   stop(): Promise<void>;
 }
 
-/** A program that is started and ended by its process id. */
+export const BROKERS: readonly BrokerKind[] = [
+  {
+    name: 'mosquitto',
+    howToGet: HOW_TO_GET_MOSQUITTO,
+    traits: {
+      qosGrantedMax: 2,
+      publishQos2: 'taken',
+      keepsEmptySessions: true,
+      sendsAgain: 'on resume',
+      setsDup: true,
+      queuedMax: 1000,
+      inflightMax: 20,
+      retainedForWildcards: true,
+      willAtTakeover: [5],
+      sharedSubscriptions: true,
+      dotInTopic: 'kept',
+      silentKeepAlivesMax: 3,
+    },
+    isFound: () => findMosquitto() !== undefined,
+    start: () => startMosquitto(),
+  },
+  {
+    name: 'rabbitmq',
+    howToGet: 'apt-get install rabbitmq-server',
+    traits: {
+      refusesVersion5: 'close',
+      qosGrantedMax: 1,
+      publishQos2: 'taken as QoS 1',
+      keepsEmptySessions: false,
+      sendsAgain: 'on resume',
+      setsDup: true,
+      queuedMax: Number.POSITIVE_INFINITY,
+      inflightMax: 10,
+      retainedForWildcards: false,
+      willAtTakeover: [],
+      sharedSubscriptions: false,
+      dotInTopic: 'arrives as /',
+      silentKeepAlivesMax: 4,
+    },
+    isFound: () => findRabbitmq() !== undefined && findProgram('epmd') !== undefined,
+    start: () => startWithRetries(startRabbitmq),
+  },
+  {
+    name: 'nats',
+    howToGet: 'apt-get install nats-server',
+    traits: {
+      refusesVersion5: 'return code 1',
+      qosGrantedMax: 1,
+      publishQos2: 'disconnected',
+      keepsEmptySessions: true,
+      sendsAgain: 'after ack_wait',
+      setsDup: true,
+      queuedMax: Number.POSITIVE_INFINITY,
+      inflightMax: 1024,
+      retainedForWildcards: true,
+      willAtTakeover: [],
+      sharedSubscriptions: false,
+      dotInTopic: 'disconnected',
+      silentKeepAlivesMax: 2,
+    },
+    isFound: () => findProgram('nats-server') !== undefined,
+    start: () => startWithRetries(startNats),
+  },
+  {
+    name: 'aedes',
+    howToGet: 'npm install',
+    traits: {
+      refusesVersion5: 'return code 1',
+      qosGrantedMax: 2,
+      publishQos2: 'taken',
+      keepsEmptySessions: false,
+      sendsAgain: 'on resume',
+      setsDup: false,
+      queuedMax: Number.POSITIVE_INFINITY,
+      inflightMax: Number.POSITIVE_INFINITY,
+      retainedForWildcards: true,
+      willAtTakeover: [4],
+      sharedSubscriptions: false,
+      dotInTopic: 'kept',
+      silentKeepAlivesMax: 2,
+    },
+    isFound: () => true,
+    start: () => startWithRetries(startAedes),
+  },
+];
+
+/**
+ * Tells whether tests with this broker can run. Where they cannot, says so on one line with the
+ * remedy; in CI throws, which fails the file.
+ */
+export function hasBroker({ name, howToGet, isFound }: BrokerKind, what: string): boolean {
+  return canRun(what, isFound(), `${name} (${howToGet})`);
+}
+
+async function startWithRetries(start: () => Promise<Broker>): Promise<Broker> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start();
+    } catch (error) {
+      if (tries === START_TRIES) throw error;
+    }
+  }
+}
+
+/** The broker that `flotilla run` brings, in a process of its own. */
+function startAedes(): Promise<Broker> {
+  const module = fileURLToPath(new URL('../../src/live/broker-process.ts', import.meta.url));
+  const child = fork(module, [], { execArgv: [], stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
+  const server = new Server(child);
+  child.on('message', ({ port }: { readonly port: number }) => {
+    server.log += `listening on ${port}\n`;
+  });
+  return server.toBroker(/listening on (\d+)\n/, () => undefined);
+}
+
+function startNats(): Promise<Broker> {
+  const folder = createFolder('nats');
+  const config = join(folder, 'nats.conf');
+  const lines = [
+    // Its MQTT needs JetStream, and that a name that stays.
+    'server_name: flotilla',
+    'listen: "127.0.0.1:-1"',
+    `jetstream { store_dir: ${JSON.stringify(join(folder, 'store'))} }`,
+    `mqtt { listen: "127.0.0.1:-1", ack_wait: "${NATS_ACK_WAIT_MS}ms" }`,
+  ];
+  writeFileSync(config, `${lines.join('\n')}\n`);
+  const program = findProgram('nats-server') ?? 'nats-server';
+  const server = new Server(spawn(program, ['-c', config], { stdio: ['ignore', 'pipe', 'pipe'] }));
+  return server.toBroker(/MQTT clients on mqtt:\/\/127\.0\.0\.1:(\d+)[\s\S]*Server is ready/, () =>
+    removeFolder(folder),
+  );
+}
+
+function findRabbitmq(): string | undefined {
+  return findProgram('rabbitmq-server', RABBITMQ_FOLDERS);
+}
+
+async function startRabbitmq(): Promise<Broker> {
+  const folder = createFolder('rabbitmq');
+  const port = await freePort();
+  const epmdPort = await freePort();
+  // Nodes find each other by epmd. A node that finds none starts one, which then stays for good:
+  // so it finds one of ours.
+  const names = {
+    PATH: process.env.PATH,
+    ERL_EPMD_PORT: String(epmdPort),
+    ERL_EPMD_ADDRESS: '127.0.0.1',
+  };
+  const epmd = new Server(spawn(findProgram('epmd') ?? 'epmd', [], { env: names }));
+  const config = [
+    'listeners.tcp = none',
+    `mqtt.listeners.tcp.1 = 127.0.0.1:${port}`,
+    'log.console = true',
+    'log.file = false',
+  ];
+  writeFileSync(join(folder, 'rabbitmq.conf'), `${config.join('\n')}\n`);
+  writeFileSync(join(folder, 'enabled_plugins'), '[rabbitmq_mqtt].\n');
+  writeFileSync(join(folder, 'environment.conf'), '');
+  mkdirSync(join(folder, 'home'));
+  const environment = {
+    ...names,
+    HOME: join(folder, 'home'),
+    RABBITMQ_CONF_ENV_FILE: join(folder, 'environment.conf'),
+    RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
+    RABBITMQ_MNESIA_BASE: join(folder, 'mnesia'),
+    RABBITMQ_LOG_BASE: join(folder, 'log'),
+    RABBITMQ_PID_FILE: join(folder, 'pid'),
+    RABBITMQ_NODENAME: `flotilla-${epmdPort}@localhost`,
+    RABBITMQ_DIST_PORT: String(await freePort()),
+    // The script then becomes the server instead of its parent, so a signal reaches the server …
+    RABBITMQ_ALLOW_INPUT: 'true',
+    // … and this leaves out the shell, which would end with its input.
+    RABBITMQ_SERVER_START_ARGS: '-noinput +B i -kernel inet_dist_use_interface {127,0,0,1}',
+  };
+  const program = findRabbitmq() ?? 'rabbitmq-server';
+  const server = new Server(
+    spawn(program, [], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] }),
+  );
+  return server.toBroker(
+    new RegExp(`MQTT TCP listener on \\S+:(${port})[\\s\\S]*complete`),
+    async () => {
+      await epmd.stop();
+      removeFolder(folder);
+    },
+  );
+}
+
+/** A process that is a broker, or a part of one. */
 class Server {
+  /** The end of what it wrote. */
   log = '';
   private readonly child: ChildProcess;
   private readonly ended: Promise<void>;
   private running = true;
-  /** A test that dies leaves no broker behind. */
-  private readonly onExit = (): void => {
-    this.child.kill('SIGKILL');
-  };
 
   constructor(child: ChildProcess) {
     this.child = child;
@@ -52,17 +287,25 @@ class Server {
       child.once('error', end);
       child.once('exit', end);
     });
-    process.on('exit', this.onExit);
+    servers.add(this);
   }
 
-  /** Resolves when its log says these words: a connect could reach another owner of the port. */
-  async saying(words: RegExp): Promise<RegExpExecArray> {
+  /**
+   * Resolves when its log says `words`, whose first group is the port: a connect could be answered
+   * by another owner of the port. `clean` removes what it leaves behind.
+   */
+  async toBroker(words: RegExp, clean: () => Promise<void> | void): Promise<Broker> {
+    const stop = async (): Promise<void> => {
+      await this.stop();
+      await clean();
+    };
     const deadlineMs = performance.now() + START_MS_MAX;
     for (;;) {
-      const found = words.exec(this.log);
-      if (found !== null) return found;
+      const port = words.exec(this.log)?.[1];
+      if (port !== undefined) return { port: Number(port), url: `mqtt://127.0.0.1:${port}`, stop };
       if (!this.running || performance.now() > deadlineMs) {
-        throw new Error(`${this.child.spawnfile} did not start\n${this.log}`);
+        await stop();
+        throw new Error(`${this.child.spawnargs.join(' ')} did not start\n${this.log}`);
       }
       await delay(10);
     }
@@ -74,149 +317,32 @@ class Server {
     const late = delay(STOP_MS_MAX, undefined, { signal: patience.signal }).catch(() => {});
     await Promise.race([this.ended, late]);
     patience.abort();
-    this.child.kill('SIGKILL');
+    this.kill();
     await this.ended;
-    process.off('exit', this.onExit);
+    servers.delete(this);
+  }
+
+  kill(): void {
+    this.child.kill('SIGKILL');
   }
 }
+
+const servers = new Set<Server>();
+const folders = new Set<string>();
+
+/** A test that dies leaves nothing behind. */
+process.on('exit', () => {
+  for (const server of servers) server.kill();
+  for (const folder of folders) removeFolder(folder);
+});
 
 function createFolder(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `flotilla-${name}-`));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  folders.add(folder);
   return folder;
 }
 
-function brokerAt(port: number, stop: () => Promise<void>): Broker {
-  return { port, url: `mqtt://127.0.0.1:${port}`, stop };
+function removeFolder(folder: string): void {
+  rmSync(folder, { recursive: true, force: true });
+  folders.delete(folder);
 }
-
-async function startNats(): Promise<Broker> {
-  const folder = createFolder('nats');
-  const config = join(folder, 'nats.conf');
-  const lines = [
-    // MQTT needs JetStream, and that a name that stays the same.
-    'server_name: flotilla',
-    'listen: "127.0.0.1:-1"',
-    `jetstream { store_dir: ${JSON.stringify(join(folder, 'store'))} }`,
-    'mqtt { listen: "127.0.0.1:-1" }',
-  ];
-  writeFileSync(config, lines.join('\n'));
-  const program = findProgram('nats-server') as string;
-  const server = new Server(spawn(program, ['-c', config], { stdio: ['ignore', 'pipe', 'pipe'] }));
-  const stop = async (): Promise<void> => {
-    await server.stop();
-    rmSync(folder, { recursive: true, force: true });
-  };
-  try {
-    const [, port] = await server.saying(/MQTT clients on mqtt:\/\/127\.0\.0\.1:(\d+)[^]*is ready/);
-    return brokerAt(Number(port), stop);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
-
-async function startRabbitmq(): Promise<Broker> {
-  const folder = createFolder('rabbitmq');
-  const [port, distributionPort, epmdPort] = await freePorts(3);
-  const path = (name: string): string => join(folder, name);
-  const config = [
-    'listeners.tcp = none',
-    `mqtt.listeners.tcp.1 = 127.0.0.1:${port}`,
-    'log.console = true',
-    'log.file = false',
-  ];
-  writeFileSync(path('rabbitmq.conf'), `${config.join('\n')}\n`);
-  writeFileSync(path('enabled_plugins'), '[rabbitmq_mqtt].\n');
-  writeFileSync(path('environment.conf'), '');
-  mkdirSync(path('home'));
-  // Names of Erlang nodes are kept by epmd. A node without one would leave a daemon behind.
-  const epmdEnvironment = {
-    PATH: process.env.PATH,
-    ERL_EPMD_PORT: String(epmdPort),
-    ERL_EPMD_ADDRESS: '127.0.0.1',
-  };
-  const epmd = new Server(
-    spawn(findProgram('epmd') as string, [], { env: epmdEnvironment, stdio: 'ignore' }),
-  );
-  const environment = {
-    ...epmdEnvironment,
-    HOME: path('home'),
-    RABBITMQ_CONF_ENV_FILE: path('environment.conf'),
-    RABBITMQ_CONFIG_FILE: path('rabbitmq.conf'),
-    RABBITMQ_ENABLED_PLUGINS_FILE: path('enabled_plugins'),
-    RABBITMQ_MNESIA_BASE: path('mnesia'),
-    RABBITMQ_LOG_BASE: path('log'),
-    RABBITMQ_PID_FILE: path('pid'),
-    RABBITMQ_NODENAME: `flotilla-${epmdPort}@localhost`,
-    RABBITMQ_DIST_PORT: String(distributionPort),
-    // The script then becomes the server instead of its parent, so that a signal reaches it …
-    RABBITMQ_ALLOW_INPUT: 'true',
-    // … and this takes the shell away that would end with its input.
-    RABBITMQ_SERVER_START_ARGS: '-noinput +B i -kernel inet_dist_use_interface {127,0,0,1}',
-  };
-  const server = new Server(
-    spawn(findRabbitmq() as string, [], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] }),
-  );
-  const stop = async (): Promise<void> => {
-    await server.stop();
-    await epmd.stop();
-    rmSync(folder, { recursive: true, force: true });
-  };
-  try {
-    await server.saying(/Server startup complete/);
-    return brokerAt(port as number, stop);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
-}
-
-/** The broker that `flotilla run` brings, in a process of its own. */
-async function startAedes(): Promise<Broker> {
-  const module = fileURLToPath(new URL('../../src/live/broker-process.ts', import.meta.url));
-  const child = fork(module, [], { execArgv: [], stdio: ['ignore', 'pipe', 'pipe', 'ipc'] });
-  const server = new Server(child);
-  const port = await new Promise<number>((resolve, reject) => {
-    child.once('message', (message: { readonly port: number }) => resolve(message.port));
-    child.once('exit', () => reject(new Error(`aedes did not start\n${server.log}`)));
-  });
-  return brokerAt(port, () => server.stop());
-}
-
-function findRabbitmq(): string | undefined {
-  // Debian's command for all hands over to the user that its service runs as.
-  return findProgram('rabbitmq-server', ['/usr/lib/rabbitmq/bin']);
-}
-
-const MORE_FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/opt/homebrew/sbin'];
-function findProgram(name: string, first: readonly string[] = []): string | undefined {
-  const path = (process.env.PATH ?? '').split(delimiter);
-  for (const folder of [...first, ...path, ...MORE_FOLDERS]) {
-    if (folder === '') continue;
-    try {
-      accessSync(join(folder, name), constants.X_OK);
-      return join(folder, name);
-    } catch {
-      // Not in this folder.
-    }
-  }
-  return undefined;
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once('error', reject);
-          server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((s) => new Promise((resolve) => s.close(resolve))));
-  return ports;
-}
-void findMosquitto; void HOW_TO_GET_MOSQUITTO; void isCi;
-export const starts = { mosquitto: startMosquitto, nats: startNats, rabbitmq: startRabbitmq, aedes: startAedes };

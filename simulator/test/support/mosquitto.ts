@@ -18,20 +18,24 @@ const MORE_FOLDERS = ['/usr/sbin', '/usr/local/sbin', '/opt/homebrew/sbin'];
 
 export const HOW_TO_GET_MOSQUITTO = 'apt-get install mosquitto';
 
-/** The path of the mosquitto program, or undefined where there is none. */
-export function findMosquitto(): string | undefined {
-  const folders = (process.env.PATH ?? '').split(delimiter).concat(MORE_FOLDERS);
-  for (const folder of folders) {
+/** The path of a program, or undefined where there is none. Looks in `folders` first. */
+export function findProgram(name: string, folders: readonly string[] = []): string | undefined {
+  const path = (process.env.PATH ?? '').split(delimiter);
+  for (const folder of [...folders, ...path, ...MORE_FOLDERS]) {
     if (folder === '') continue;
-    const path = join(folder, 'mosquitto');
+    const program = join(folder, name);
     try {
-      accessSync(path, constants.X_OK);
-      return path;
+      accessSync(program, constants.X_OK);
+      return program;
     } catch {
       // Not in this folder.
     }
   }
   return undefined;
+}
+
+export function findMosquitto(): string | undefined {
+  return findProgram('mosquitto');
 }
 
 /** True where a skipped test is a failed one. */
@@ -44,8 +48,13 @@ export function isCi(): boolean {
  * Where they cannot, says so on one line with the remedy; in CI throws, which fails the file.
  */
 export function hasMosquitto(what: string, found = findMosquitto() !== undefined): boolean {
+  return canRun(what, found, `mosquitto (${HOW_TO_GET_MOSQUITTO})`);
+}
+
+/** As `hasMosquitto`, for anything that may be missing: `need` names it and how to get it. */
+export function canRun(what: string, found: boolean, need: string): boolean {
   if (found) return true;
-  const line = `${what}: skipped, needs mosquitto (${HOW_TO_GET_MOSQUITTO})`;
+  const line = `${what}: skipped, needs ${need}`;
   if (isCi()) throw new Error(line);
   console.log(line);
   return false;
@@ -178,7 +187,7 @@ class MosquittoProcess implements Mosquitto {
   }
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
-import type { NodeStream } from '../../../ports/node/stream.ts';
+import { connectStream, type NodeStream, StreamBuffers } from '../../../ports/node/stream.ts';
 import type { ConnectOptions, Stream, StreamHandlers } from '../../../src/platform.ts';
 
 /** For the host name flotilla.test alone, valid from 2020 to 2120, its own CA. */
@@ -72,6 +72,8 @@ export async function closedPort(): Promise<number> {
   return server.port;
 }
 
+export const PACKET_SIZE_MAX = 4096;
+
 /** An owner that notes its events; what it does at one is up to the test. */
 export class Owner {
   /** 'writable 32768', 'readable 5', 'error connection reset', 'error' for an orderly end. */
@@ -81,9 +83,14 @@ export class Owner {
   waiting = 0;
   ended = false;
   stream: NodeStream | undefined;
+  readonly buffers: StreamBuffers;
   onWritable: () => void = () => undefined;
   onReadable: () => void = () => undefined;
   onError: () => void = () => undefined;
+
+  constructor(buffers = new StreamBuffers(PACKET_SIZE_MAX)) {
+    this.buffers = buffers;
+  }
 
   /** Reads at most `size` bytes. */
   take(size: number): Buffer {
@@ -121,6 +128,12 @@ export const HANDLERS: StreamHandlers = {
 function ownerOf(stream: Stream): Owner {
   const owner = stream.target as Owner;
   if (owner.stream !== stream) throw new Error('a handler ran before connect returned');
+  return owner;
+}
+
+/** Opens a stream for `owner`. */
+export function connect(options: ConnectOptions, owner = new Owner()): Owner {
+  owner.stream = connectStream(options, HANDLERS, owner, owner.buffers);
   return owner;
 }
 

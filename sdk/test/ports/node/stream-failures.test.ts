@@ -4,34 +4,32 @@ import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { Worker } from 'node:worker_threads';
-import { afterEach, describe, expect, test } from 'vitest';
-import { connectStream, NodeStream, StreamBuffers } from '../../../ports/node/stream.ts';
+import { afterAll, describe, expect, test } from 'vitest';
+import { NodeStream, StreamBuffers } from '../../../ports/node/stream.ts';
 import type { ConnectOptions, TlsOptions } from '../../../src/platform.ts';
 import {
   aWhile,
   CERTIFICATE,
   CERTIFICATE_NAME,
   closedPort,
+  connect,
   HANDLERS,
   KEY,
   type Loopback,
   listen,
   Owner,
   optionsOf,
+  PACKET_SIZE_MAX,
   stillness,
   TRANSPORTS,
   type Transport,
   until,
 } from './loopback.ts';
 
-const PACKET_SIZE_MAX = 4096;
-
-let buffers = new StreamBuffers(PACKET_SIZE_MAX);
 const endings: (() => unknown)[] = [];
 
-afterEach(async () => {
-  for (const end of endings.splice(0)) await end();
-  buffers = new StreamBuffers(PACKET_SIZE_MAX);
+afterAll(async () => {
+  for (const end of endings) await end();
 });
 
 async function serve(transport: Transport, onSocket?: (socket: Socket) => void): Promise<Loopback> {
@@ -40,15 +38,13 @@ async function serve(transport: Transport, onSocket?: (socket: Socket) => void):
   return server;
 }
 
-function connect(options: ConnectOptions): Owner {
-  const owner = new Owner();
-  owner.stream = connectStream(options, HANDLERS, owner, buffers);
-  return owner;
-}
-
-async function open(transport: Transport): Promise<{ owner: Owner; peer: Socket }> {
+/** A connected owner and the socket at the other end. */
+async function open(
+  transport: Transport,
+  owner = new Owner(),
+): Promise<{ owner: Owner; peer: Socket }> {
   const server = await serve(transport);
-  const owner = connect(server.options);
+  connect(server.options, owner);
   await until(() => owner.room > 0 && server.sockets.length === 1, 'connection');
   return { owner, peer: server.sockets[0]! };
 }
@@ -57,7 +53,7 @@ async function open(transport: Transport): Promise<{ owner: Owner; peer: Socket 
 async function failureOf(options: ConnectOptions): Promise<string[]> {
   const owner = connect(options);
   await until(() => owner.ended, 'a failure');
-  await until(() => buffers.openCount === 0, 'the socket to go');
+  await until(() => owner.buffers.openCount === 0, 'the socket to go');
   return owner.events;
 }
 
@@ -68,7 +64,7 @@ async function tlsFailureOf(tls: TlsOptions): Promise<string[]> {
   return failureOf({ host, port, tls });
 }
 
-describe('a stream that does not open tells why:', () => {
+describe.concurrent('a stream that does not open tells why:', () => {
   test('nobody listens', async () => {
     const port = await closedPort();
     for (const host of ['127.0.0.1', 'localhost']) {
@@ -120,7 +116,7 @@ describe('a stream that does not open tells why:', () => {
   });
 });
 
-describe('over TLS', () => {
+describe.concurrent('over TLS', () => {
   test('any certificate will do where none is to be verified', async () => {
     const server = await serve('tls', (socket) => socket.end('hello'));
     const { host, port } = server.options;
@@ -143,15 +139,15 @@ describe('over TLS', () => {
   });
 });
 
-test('an open stream that the other side resets tells so', async () => {
+test.concurrent('an open stream that the other side resets tells so', async () => {
   const { owner, peer } = await open('tcp');
   peer.resetAndDestroy();
   await until(() => owner.ended, 'the end');
   expect(owner.events.slice(1)).toEqual(['error connection reset']);
-  expect(buffers.openCount).toBe(0);
+  expect(owner.buffers.openCount).toBe(0);
 });
 
-describe.each(TRANSPORTS)('an open stream over %s', (transport) => {
+describe.concurrent.each(TRANSPORTS)('an open stream over %s', (transport) => {
   test('that is cut ends at once: what was on its way is gone', async () => {
     const { owner, peer } = await open(transport);
     const received: Buffer[] = [];
@@ -162,7 +158,7 @@ describe.each(TRANSPORTS)('an open stream over %s', (transport) => {
     await until(() => owner.ended && peer.destroyed, 'both ends to go');
     expect(owner.events.slice(1)).toEqual(['error link down']);
     expect(received).toEqual([]);
-    expect(buffers.openCount).toBe(0);
+    expect(owner.buffers.openCount).toBe(0);
     // The batch goes on without it.
     owner.stream!.write(Buffer.from('hello'), 0, 5);
     owner.stream!.close();
@@ -171,13 +167,14 @@ describe.each(TRANSPORTS)('an open stream over %s', (transport) => {
   });
 
   test('that is cut twice, or cut and closed, is told once or not at all', async () => {
-    const twice = await open(transport);
+    const buffers = new StreamBuffers(PACKET_SIZE_MAX);
+    const twice = await open(transport, new Owner(buffers));
     twice.owner.stream!.cut('first');
     twice.owner.stream!.cut('second');
-    const closed = await open(transport);
+    const closed = await open(transport, new Owner(buffers));
     closed.owner.stream!.cut('link down');
     closed.owner.stream!.close();
-    const unread = await open(transport);
+    const unread = await open(transport, new Owner(buffers));
     unread.peer.end('abc');
     await until(() => unread.owner.waiting === 3, 'three bytes');
     await aWhile();
@@ -190,8 +187,9 @@ describe.each(TRANSPORTS)('an open stream over %s', (transport) => {
   });
 });
 
-test('a stream whose peer reads no more is gone some time after its close', async () => {
-  const owners = await Promise.all(TRANSPORTS.map(open));
+test.concurrent('a stream whose peer reads no more is gone some time after its close', async () => {
+  const buffers = new StreamBuffers(PACKET_SIZE_MAX);
+  const owners = await Promise.all(TRANSPORTS.map((each) => open(each, new Owner(buffers))));
   for (const { owner } of owners) {
     owner.onWritable = () => owner.write(new Uint8Array(owner.room));
     owner.onWritable();
@@ -204,11 +202,11 @@ test('a stream whose peer reads no more is gone some time after its close', asyn
   await until(() => buffers.openCount === 0, 'the sockets to go');
 });
 
-describe('a stream before it opens', () => {
+describe.concurrent('a stream before it opens', () => {
   test('is cut: the owner is told later, and nothing is opened any more', async () => {
     const server = await serve('tcp');
     const owner = new Owner();
-    owner.stream = new NodeStream(HANDLERS, owner, buffers);
+    owner.stream = new NodeStream(HANDLERS, owner, owner.buffers);
     owner.stream.cut('link down');
     expect(owner.events).toEqual([]);
     // Its turn to open may come before the owner has heard.
@@ -218,27 +216,30 @@ describe('a stream before it opens', () => {
     await aWhile();
     expect(owner.events).toEqual(['error link down']);
     expect(server.sockets).toEqual([]);
-    expect(buffers.openCount).toBe(0);
+    expect(owner.buffers.openCount).toBe(0);
   });
 
   test('is closed: nothing is opened, no handler runs', async () => {
     const server = await serve('tcp');
     for (const end of ['close', 'cut and close'] as const) {
       const owner = new Owner();
-      owner.stream = new NodeStream(HANDLERS, owner, buffers);
+      owner.stream = new NodeStream(HANDLERS, owner, owner.buffers);
       if (end !== 'close') owner.stream.cut('link down');
       owner.stream.close();
       owner.stream.open(server.options);
       await aWhile();
       expect(owner.events, end).toEqual([]);
+      expect(owner.buffers.openCount).toBe(0);
     }
     expect(server.sockets).toEqual([]);
-    expect(buffers.openCount).toBe(0);
   });
 
   test('is cut or closed while it connects: the socket is gone at once', async () => {
     const { port } = await serveDeaf();
-    const owners = Array.from({ length: 8 }, () => connect({ host: '127.0.0.1', port }));
+    const buffers = new StreamBuffers(PACKET_SIZE_MAX);
+    const owners = Array.from({ length: 8 }, () =>
+      connect({ host: '127.0.0.1', port }, new Owner(buffers)),
+    );
     await stillness(() => owners.filter(({ room }) => room > 0).length);
     const connecting = owners.filter(({ room }) => room === 0);
     expect(connecting.length).toBeGreaterThan(1);
@@ -261,7 +262,7 @@ describe('a stream before it opens', () => {
     await aWhile();
     owner.stream!.close();
     await aWhile();
-    expect(buffers.openCount).toBe(0);
+    expect(owner.buffers.openCount).toBe(0);
     expect(owner.events).toEqual([]);
   });
 });

@@ -10,14 +10,14 @@ import { Random } from '../../support/random.ts';
 import { listen, TRANSPORTS, type Transport, until } from './loopback.ts';
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
-const ROUND_COUNT = Number(process.env.COUNT ?? 40);
+const ROUND_COUNT = Number(process.env.COUNT ?? 30);
 const STREAM_COUNT = 50;
 const PACKET_SIZE_MAX = 4096;
 /** What a stream may be asked to write in one turn; together more than a batch holds. */
 const BURST_SIZE_MAX = 60_000;
 /** Streams whose peers read nothing until the end, written to until the kernel takes no more. */
 const HOG_COUNT = 1;
-const HOG_SIZE = 5_000_000;
+const HOG_SIZE = 4_000_000;
 
 /** Byte `at` of stream `index`; the first is the index itself, by which the peer knows it. */
 function byteOf(index: number, at: number): number {

@@ -2,26 +2,25 @@
 
 import type { Socket } from 'node:net';
 import fc from 'fast-check';
-import { afterEach, describe, expect, test } from 'vitest';
-import { connectStream, type NodeStream, StreamBuffers } from '../../../ports/node/stream.ts';
+import { afterAll, describe, expect, test } from 'vitest';
+import { StreamBuffers } from '../../../ports/node/stream.ts';
 import {
   aWhile,
-  HANDLERS,
+  connect,
   type Loopback,
   listen,
   Owner,
+  PACKET_SIZE_MAX,
   stillness,
   TRANSPORTS,
   type Transport,
   until,
 } from './loopback.ts';
 
-const PACKET_SIZE_MAX = 4096;
-
 const servers: Loopback[] = [];
 
-afterEach(() => {
-  for (const server of servers.splice(0)) server.close();
+afterAll(() => {
+  for (const server of servers) server.close();
 });
 
 async function serve(transport: Transport, onSocket?: (socket: Socket) => void): Promise<Loopback> {
@@ -30,19 +29,13 @@ async function serve(transport: Transport, onSocket?: (socket: Socket) => void):
   return server;
 }
 
-function connect(server: Loopback, buffers = new StreamBuffers(PACKET_SIZE_MAX)): Owner {
-  const owner = new Owner();
-  owner.stream = connectStream(server.options, HANDLERS, owner, buffers);
-  return owner;
-}
-
 /** A connected owner and the socket at the other end. */
 async function open(
   transport: Transport,
-  buffers?: StreamBuffers,
+  owner = new Owner(),
 ): Promise<{ owner: Owner; peer: Socket }> {
   const server = await serve(transport);
-  const owner = connect(server, buffers);
+  connect(server.options, owner);
   await until(() => owner.room > 0 && server.sockets.length === 1, 'connection');
   return { owner, peer: server.sockets[0]! };
 }
@@ -63,7 +56,7 @@ function pattern(size: number, start = 0): Buffer {
   return Buffer.from(Array.from({ length: size }, (_, index) => ((start + index) * 167) >> 3));
 }
 
-describe.each(TRANSPORTS)('a stream over %s', (transport) => {
+describe.concurrent.each(TRANSPORTS)('a stream over %s', (transport) => {
   test('says first that it is open, with room for the largest packet', async () => {
     const { owner, peer } = await open(transport);
     expect(owner.events).toEqual([`writable ${owner.room}`]);
@@ -100,7 +93,7 @@ describe.each(TRANSPORTS)('a stream over %s', (transport) => {
   });
 
   test('all of the room can be written at once, also where packets are large', async () => {
-    const { owner, peer } = await open(transport, new StreamBuffers(100_000));
+    const { owner, peer } = await open(transport, new Owner(new StreamBuffers(100_000)));
     const received = collect(peer);
     const bytes = pattern(owner.room);
     owner.write(bytes);
@@ -198,7 +191,7 @@ describe.each(TRANSPORTS)('a stream over %s', (transport) => {
     await fc.assert(
       fc.asyncProperty(scenario, async ({ writes, reads, together }) => {
         const before = server.sockets.length;
-        const owner = connect(server);
+        const owner = connect(server.options);
         const parts: Buffer[] = [];
         let step = 0;
         owner.onReadable = () => {
@@ -229,7 +222,7 @@ describe.each(TRANSPORTS)('a stream over %s', (transport) => {
   });
 });
 
-describe.each(TRANSPORTS)('closing a stream over %s', (transport) => {
+describe.concurrent.each(TRANSPORTS)('closing a stream over %s', (transport) => {
   test('everything written before arrives, then the end', async () => {
     const { owner, peer } = await open(transport);
     let written = 0;
@@ -267,9 +260,9 @@ describe.each(TRANSPORTS)('closing a stream over %s', (transport) => {
 
   test('no handler runs after it, whenever it is called', async () => {
     for (const when of ['opening', 'onWritable', 'onReadable', 'unread', 'writing'] as const) {
-      const buffers = new StreamBuffers(PACKET_SIZE_MAX);
       const server = await serve(transport, (socket) => socket.write('hello'));
-      const owner = connect(server, buffers);
+      const owner = connect(server.options);
+      const { buffers } = owner;
       let eventsAtClose = -1;
       const close = () => {
         owner.stream!.close();
@@ -293,8 +286,8 @@ describe.each(TRANSPORTS)('closing a stream over %s', (transport) => {
   });
 
   test('twice is once', async () => {
-    const buffers = new StreamBuffers(PACKET_SIZE_MAX);
-    const { owner, peer } = await open(transport, buffers);
+    const { owner, peer } = await open(transport);
+    const { buffers } = owner;
     const received = collect(peer);
     owner.write(pattern(10));
     owner.stream!.close();
@@ -308,7 +301,7 @@ describe('open streams', () => {
   test('are counted', async () => {
     const buffers = new StreamBuffers(PACKET_SIZE_MAX);
     const server = await serve('tcp');
-    const owners = Array.from({ length: 20 }, () => connect(server, buffers));
+    const owners = Array.from({ length: 20 }, () => connect(server.options, new Owner(buffers)));
     await until(() => server.sockets.length === 20, 'connections');
     expect(buffers.openCount).toBe(20);
     owners.slice(0, 5).forEach(({ stream }) => {
@@ -316,7 +309,7 @@ describe('open streams', () => {
     });
     for (const socket of server.sockets.slice(5, 10)) socket.resetAndDestroy();
     owners.slice(10, 15).forEach(({ stream }) => {
-      (stream as NodeStream).cut('gone');
+      stream!.cut('gone');
     });
     for (const socket of server.sockets.slice(0, 5)) socket.resume();
     await until(() => buffers.openCount === 5, 'fifteen to go');

