@@ -21,9 +21,8 @@ const SENML_KEYS = { n: 0, u: 1, v: 2, bn: -2, bt: -3 };
 const senml = new Encoder({ useRecords: false, variableMapSize: true, keyMap: SENML_KEYS });
 const plain = new Encoder({ useRecords: false, variableMapSize: true });
 const OFFLINE = plain.encode({ state: 'offline' });
-/** As the SDK's diagnostics after a start. */
+/** As the SDK's diagnostics after a connect. */
 const DIAGNOSTICS = {
-  heap: 20_000_000,
   dropped: 0,
   pending: 0,
   refused: 0,
@@ -31,9 +30,11 @@ const DIAGNOSTICS = {
   connects: 1,
   oversize: 0,
   produced: 0,
+  unconfirmed: 0,
   missedSamples: 0,
   sensorFaults: 0,
   commandsRefused: 0,
+  subscribeRefused: 0,
 };
 const BIRTH_OPTIONS: IClientPublishOptions = { qos: 1, retain: true };
 /** The stream id in the SDK's base names has six or seven characters. */

@@ -4,7 +4,7 @@
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Http, HttpHandlers, HttpRequest, HttpRequestOptions } from '../../src/platform.ts';
-import { describe, openCertificates } from './stream.ts';
+import { openCertificates, reasonOf } from './stream.ts';
 
 class NodeHttpRequest implements HttpRequest {
   target: unknown;
@@ -40,7 +40,7 @@ class NodeHttpRequest implements HttpRequest {
       ...(tls?.serverName === undefined ? {} : { servername: tls.serverName }),
     });
     this.request.on('response', (response) => this.receive(response));
-    this.request.on('error', (error) => this.done(describe(error)));
+    this.request.on('error', (error) => this.done(reasonOf(error)));
     this.request.end(options.body);
   }
 

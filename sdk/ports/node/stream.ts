@@ -236,7 +236,7 @@ export class NodeStream implements Stream {
   }
 
   failed(error: NodeJS.ErrnoException): void {
-    this.failure ??= describe(error);
+    this.failure ??= reasonOf(error);
   }
 
   closed(): void {
@@ -350,7 +350,7 @@ const TLS_REASONS: Record<string, string> = {
 };
 
 /** What a socket error means, in words; the system's own for a rare one. */
-export function describe(error: NodeJS.ErrnoException): string {
+export function reasonOf(error: NodeJS.ErrnoException): string {
   // Happy eyeballs tries several addresses and reports all their errors in one.
   const first =
     error instanceof AggregateError ? (error.errors[0] as NodeJS.ErrnoException) : error;

@@ -30,6 +30,7 @@ import {
   PROTOCOL_ERROR,
   RECEIVE_MAXIMUM_EXCEEDED,
   reasonName,
+  SESSION_TAKEN_OVER,
   SUCCESS,
   TOPIC_ALIAS_INVALID,
 } from './reason-codes.ts';
@@ -278,6 +279,7 @@ export class Client implements PacketTarget {
         this.pump();
         return this.state === 'connected';
       case DISCONNECT:
+        if (packet.reasonCode === SESSION_TAKEN_OVER) this.doubtSession();
         this.lost(`server: ${reasonName(packet.reasonCode, 5)}`);
         return false;
       case UNSUBACK:
@@ -353,7 +355,7 @@ export class Client implements PacketTarget {
     if (resumed) {
       this.delivery.resume();
     } else {
-      this.delivery.session.clear();
+      this.delivery.forget();
       this.subscribed = false;
     }
     this.subscribeDue = !this.subscribed;
@@ -470,12 +472,19 @@ export class Client implements PacketTarget {
   }
 
   private release(): void {
+    if (this.state === 'greeting') this.doubtSession();
     this.pingDeadlineMs = Number.POSITIVE_INFINITY;
     this.subscribePacketId = 0;
     this.subscribeDue = false;
     this.delivery.suspend();
     this.receiver.reset();
     this.connection.close();
+  }
+
+  /** An unanswered CONNECT may have begun another session, which the server then calls present. */
+  private doubtSession(): void {
+    this.subscribed = false;
+    this.delivery.doubtful = true;
   }
 
   private transition(event: ClientEvent): void {

@@ -187,6 +187,23 @@ describe('sending to a server of 5', () => {
     expect(scene.sent('publish').length).toBe(4);
   });
 
+  test('limits that shrank bound what is sent again', () => {
+    const scene = Scene.connected(5);
+    scene.ignored.add('publish');
+    for (const qos of [1, 1, 2] as const) scene.publish(qos);
+    scene.broker.limits.receiveMaximum = 1;
+    scene.broker.limits.maximumQos = 1;
+    scene.reconnect();
+    for (let count = 1; count <= 3; count += 1) {
+      const packets = scene.sent('publish');
+      expect(packets.map(({ qos }) => qos)).toEqual(Array(count).fill(1));
+      scene.receive(ack(PUBACK, packets[count - 1]?.messageId as number));
+    }
+    // What was QoS 2 goes out anew.
+    expect(scene.sent('publish').map(({ dup }) => dup)).toEqual([true, true, false]);
+    expect(scene.broker.violations).toEqual([]);
+  });
+
   test('a topic alias is within the maximum, and is introduced on every connection', () => {
     const scene = new Scene(5);
     scene.start();

@@ -342,6 +342,26 @@ describe('a device', () => {
     expect(broker.history.map((one) => one.connect?.clientId)).toEqual(['d-1.a:b_c', 'd-1.a:b_c']);
   });
 
+  test('answers no command whose id cannot stand in a topic', () => {
+    const platform = new VirtualPlatform();
+    const broker = new BrokerModel(platform.world);
+    platform.link.listener = (socket) => broker.accept(socket);
+    const device = new Device({ platform, id: 'd1', profile });
+    platform.world.turn(() => device.start());
+    platform.world.advance(100);
+    for (const cid of ['a', '+', '#', 'a/b', '', '\0', 'ä', '\ud800']) {
+      const text = Buffer.from(cid);
+      // CBOR: {"cid": cid, "command": "ping"}.
+      const head = [0xa2, 0x63, ...Buffer.from('cid'), 0x60 | text.length, ...text];
+      const payload = [...head, 0x67, ...Buffer.from('command'), 0x64, ...Buffer.from('ping')];
+      broker.connection.write(frame(0x30, field('devices/d1/commands'), NONE, payload));
+      platform.world.advance(100);
+    }
+    expect(device.counters.commandsRefused).toBe(7);
+    expect(broker.texts('devices/d1/commands/a/result').length).toBe(1);
+    expect(broker.taken.filter(({ topic }) => topic.endsWith('/result')).length).toBe(1);
+  });
+
   test('does not give up a message that is in flight', () => {
     for (const policy of ['drop-oldest', 'drop-newest', 'drop-lowest-priority'] as const) {
       const dropped: number[] = [];

@@ -11,6 +11,7 @@ import {
   type PublishResult,
 } from '../../src/mqtt/delivery.ts';
 import type { Packet, Qos, Subscription, Will } from '../../src/mqtt/packet.ts';
+import { QOS_NOT_SUPPORTED } from '../../src/mqtt/reason-codes.ts';
 import { Session } from '../../src/mqtt/session.ts';
 import type { Timer } from '../../src/platform.ts';
 import type { VirtualPlatform } from './virtual-platform.ts';
@@ -51,6 +52,8 @@ export interface ModelMessage {
   state: MessageState;
   /** True once it went out at QoS 0: then it may be lost. */
   unsafe: boolean;
+  /** True once the server did not take its QoS any more: it may be there twice. */
+  lowered: boolean;
 }
 
 /** A message that came to the device. */
@@ -119,6 +122,7 @@ export class ModelOwner implements ClientOwner {
       payload: stamp(number, qos, size),
       state: 'waiting',
       unsafe: false,
+      lowered: false,
     };
     this.messages.push(message);
     this.drain();
@@ -189,6 +193,7 @@ export class ModelOwner implements ClientOwner {
     if (reasonCode < 0x80) message.state = 'settled';
     else if (reasonCode === 0x87) message.state = 'dropped';
     else message.state = 'waiting';
+    if (reasonCode === QOS_NOT_SUPPORTED) message.lowered = true;
   }
 
   resend(reference: number): PublishResult {

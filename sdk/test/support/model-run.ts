@@ -343,6 +343,7 @@ export class ModelRun {
       owner.subscribedCount > 0 &&
       session !== undefined &&
       session.connection !== undefined &&
+      session.subscriptions.size > 0 &&
       session.pendingCount === 0 &&
       this.audit.owedCount === 0
     );

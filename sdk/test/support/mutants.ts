@@ -21,7 +21,9 @@ type Anything = any;
 function replace(
   owner: { prototype: object },
   name: string,
-  make: (original: (...args: Anything[]) => Anything) => (this: Anything, ...args: Anything) => unknown,
+  make: (
+    original: (...args: Anything[]) => Anything,
+  ) => (this: Anything, ...args: Anything) => unknown,
 ): () => void {
   const target = owner.prototype as Record<string, Anything>;
   const original = target[name];

@@ -3,6 +3,7 @@
 
 import { lookup } from 'node:dns/promises';
 import { connect, isIP } from 'node:net';
+import { reasonOf } from '@flotilla/sdk/node';
 import type { Broker } from '../scenario/schema.ts';
 import type { Target } from './messages.ts';
 
@@ -67,9 +68,7 @@ function tryConnect(host: string, port: number): Promise<string | undefined> {
   const socket = connect({ host, port });
   const timer = setTimeout(() => resolve('connection timed out'), CONNECT_MS_MAX);
   socket.once('connect', () => resolve(undefined));
-  socket.once('error', (error: NodeJS.ErrnoException) => {
-    resolve(error.code === 'ECONNREFUSED' ? 'connection refused' : error.message);
-  });
+  socket.once('error', (error) => resolve(reasonOf(error)));
   return promise.finally(() => {
     clearTimeout(timer);
     socket.destroy();

@@ -7,8 +7,6 @@ import type { Packet, ProtocolVersion, Qos, Subscription, Will } from '@flotilla
 import { Session } from '@flotilla/sdk/mqtt/session';
 import { NodePlatform } from '@flotilla/sdk/node';
 
-const INFLIGHT_MAX = 8;
-const RECEIVE_MAX = 16;
 const TICK_MS = 5;
 
 export interface Received {
@@ -56,13 +54,12 @@ export class TestClient implements ClientOwner {
       topics: '{id}/{topic}',
       retryMsMin: 20,
       retryMsMax: 100,
-      inflightMax: INFLIGHT_MAX,
-      receiveMax: RECEIVE_MAX,
       ...options,
       broker: { host: '127.0.0.1', port: options.port },
     });
-    const bytes = new Uint8Array(Session.size(INFLIGHT_MAX, RECEIVE_MAX));
-    const session = new Session(bytes, 0, INFLIGHT_MAX, RECEIVE_MAX);
+    const { inflightMax, receiveMax } = profile;
+    const bytes = new Uint8Array(Session.size(inflightMax, receiveMax));
+    const session = new Session(bytes, 0, inflightMax, receiveMax);
     const platform = new NodePlatform();
     this.client = new Client(platform, profile, session, this);
     this.ticker = setInterval(() => this.client.tick(platform.clock.monotonicMs()), TICK_MS);

@@ -46,7 +46,7 @@ export interface BrokerTraits {
   readonly setsDup: boolean;
   /** QoS 1 messages that wait for a client that is away; what is more it drops silently. */
   readonly queuedMax: number;
-  /** QoS 1 messages that it has in flight to one client. */
+  /** QoS 1 messages that it has in flight to one client of 3.1.1. */
   readonly inflightMax: number;
   /** A subscription with wildcards brings retained messages. */
   readonly retainedForWildcards: boolean;
@@ -248,8 +248,8 @@ async function startRabbitmq(): Promise<Broker> {
     RABBITMQ_DIST_PORT: String(await freePort()),
     // The script then becomes the server instead of its parent, so a signal reaches the server …
     RABBITMQ_ALLOW_INPUT: 'true',
-    // … and this leaves out the shell, which would end with its input.
-    RABBITMQ_SERVER_START_ARGS: '-noinput +B i -kernel inet_dist_use_interface {127,0,0,1}',
+    // … and this leaves out the shell, which would end with its input, and lets Ctrl-C end it.
+    RABBITMQ_SERVER_START_ARGS: '-noinput +B d -kernel inet_dist_use_interface {127,0,0,1}',
   };
   const program = findRabbitmq() ?? 'rabbitmq-server';
   const server = new Server(

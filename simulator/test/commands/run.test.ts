@@ -1,0 +1,135 @@
+// `flotilla run` as a process: what it prints, writes and leaves behind, and how it exits.
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Summary } from '../../src/report/summary.ts';
+import { CommandLine, descendantsOf, flotilla, survivorsOf } from '../support/command-line.ts';
+import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
+import { folder, writeScenario } from '../support/scenario.ts';
+import { retainedAt } from '../support/subscriber.ts';
+
+const brokers: Mosquitto[] = [];
+
+afterAll(async () => {
+  for (const broker of brokers) await broker.stop();
+});
+
+describe('a run that passes', () => {
+  test.concurrent('with --json prints one document, which the files repeat', async () => {
+    const file = writeScenario({
+      name: 'small',
+      count: 10,
+      duration: '2s',
+      more: ["thresholds: { messages_lost: ['count == 0'] }"],
+    });
+    const [json, junit] = [join(folder, 'deep/summary.json'), join(folder, 'junit.xml')];
+    const outputs = ['--summary-export', json, '--junit', junit];
+    const run = await flotilla('run', file, '--json', '--duration', '1500ms', ...outputs);
+    expect(run.code).toBe(0);
+    const summary = JSON.parse(run.stdout) as Summary;
+    expect(summary).toMatchObject({
+      schemaVersion: 1,
+      scenario: 'small',
+      seed: 1,
+      mode: 'live',
+      devices: 10,
+      broker: 'embedded',
+      passed: true,
+      run: { file, overrides: ['--duration=1500ms'] },
+    });
+    expect(summary.ledger.produced).toBeGreaterThan(0);
+    expect(summary.ledger.observed).toBe(summary.ledger.produced);
+    expect(JSON.parse(readFileSync(json, 'utf8'))).toEqual(summary);
+    expect(readFileSync(junit, 'utf8')).toContain('failures="0"');
+    // What is for the eye goes elsewhere.
+    expect(run.stderr).toContain('small: 10 devices on an embedded broker, seed 1');
+  });
+});
+
+describe('a run that does not', () => {
+  test.concurrent('ends early where a threshold says so, with 99', async () => {
+    const file = writeScenario({
+      name: 'aborted',
+      count: 10,
+      duration: '60s',
+      more: [
+        'thresholds:',
+        "  messages_produced: [{ threshold: 'count < 15', abortOnFail: true }]",
+        "  messages_lost: ['count == 0']",
+      ],
+    });
+    const [json, junit] = [join(folder, 'aborted.json'), join(folder, 'aborted.xml')];
+    const run = await flotilla('run', file, '--summary-export', json, '--junit', junit);
+    expect(run.code).toBe(99);
+    expect(run.elapsedMs).toBeLessThan(20_000);
+    const summary = JSON.parse(readFileSync(json, 'utf8')) as Summary;
+    expect(summary).toMatchObject({ passed: false, abortedBy: 'messages_produced: count < 15' });
+    expect(summary.run.durationMs).toBeLessThan(15_000);
+    expect(summary.ledger).toMatchObject({ balanced: true, lost: 0, unseen: 0 });
+    expect(run.stdout).toContain('reproduce: npx flotilla run');
+    const xml = readFileSync(junit, 'utf8');
+    expect(xml).toContain('failures="1"');
+    expect(xml).toContain('messages_produced');
+  });
+
+  test.concurrent('writes to a file that cannot be: says so, with 1', async () => {
+    const file = writeScenario({ name: 'unwritable', count: 1, duration: '500ms' });
+    const run = await flotilla('run', file, '--json', '--summary-export', join(file, 'x.json'));
+    expect(run.code).toBe(1);
+    expect(run.stderr).toContain(`flotilla: ${join(file, 'x.json')}: `);
+    expect(run.stderr).not.toMatch(/\n\s+at /);
+    expect(JSON.parse(run.stdout)).toMatchObject({ scenario: 'unwritable' });
+  });
+});
+
+describe.skipIf(!hasMosquitto('interrupted runs'))('Ctrl-C', () => {
+  test.concurrent.each(['3.1.1', '5'])(
+    'ends a run over MQTT %s cleanly, with 130',
+    async (version) => {
+      const broker = await startMosquitto();
+      brokers.push(broker);
+      const run = new CommandLine([
+        'run',
+        writeScenario({
+          name: `interrupted-${version.slice(0, 1)}`,
+          broker: broker.url,
+          count: 20,
+          fleet: [`protocol: ${version}`],
+          duration: '60s',
+        }),
+      ]);
+      await run.printed('connected 20/20');
+      const children = descendantsOf(run.process.pid!);
+      expect(children.length).toBeGreaterThan(0);
+      expect((await retainedAt(broker.url, 'devices/+/status')).length).toBe(20);
+      const ended = run.ended();
+      run.process.kill('SIGINT');
+      const { code, stderr, stdout } = await ended;
+      expect(code).toBe(130);
+      expect(stderr).toContain('Stopping cleanly');
+      for (const part of ['LEDGER', 'METRICS', 'INTERRUPTED']) expect(stdout).toContain(part);
+      expect(await survivorsOf(children)).toEqual([]);
+      expect(await retainedAt(broker.url, 'devices/+/status')).toEqual([]);
+    },
+  );
+
+  test.concurrent('before anything answers ends the run as well', async () => {
+    // It accepts connections, and then hears nothing any more.
+    const broker = await startMosquitto();
+    brokers.push(broker);
+    await broker.kill('SIGSTOP');
+    const file = writeScenario({ name: 'silent', broker: broker.url, count: 5, duration: '60s' });
+    const run = new CommandLine(['run', file]);
+    await run.printed('silent: 5 devices');
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    const children = descendantsOf(run.process.pid!);
+    const ended = run.ended();
+    run.process.kill('SIGINT');
+    const { code, elapsedMs } = await ended;
+    expect([1, 130]).toContain(code);
+    expect(elapsedMs).toBeLessThan(15_000);
+    expect(await survivorsOf(children)).toEqual([]);
+    await broker.kill('SIGCONT');
+  });
+});
