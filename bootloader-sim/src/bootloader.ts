@@ -51,6 +51,7 @@ export class Bootloader {
       securityVersion: 0,
       digest: this.machine.crypto.sha256(bytes),
       keyDigest: '',
+      size: bytes.length,
     }));
     return verdict.ok && toHex(verdict.digest) === fuses.stage2Digest;
   }

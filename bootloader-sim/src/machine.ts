@@ -32,6 +32,8 @@ export type ImageVerdict =
       readonly digest: Uint8Array;
       /** Hex SHA-256 of the public key that signed it; '' where the format has no signature. */
       readonly keyDigest: string;
+      /** Bytes that the image takes; what follows in its region does not matter. */
+      readonly size: number;
     }
   | { readonly ok: false; readonly reason: string };
 
@@ -78,17 +80,35 @@ export function verifyRegion(
   check: (bytes: Uint8Array) => ImageVerdict,
 ): ImageVerdict {
   const { flash, verdicts } = machine;
-  const key = flash.contentKey(region.start, region.size);
-  const known = verdicts.get(key);
+  // How far an image reaches is in its first sector; a verdict of one that was good before holds
+  // for the same bytes, whatever an older image left behind them.
+  const first = `extent ${flash.contentKey(region.start, 1)}`;
+  const extent = verdicts.get(first);
+  if (extent?.ok) {
+    const known = verdicts.get(keyOf(machine, region, extent.size));
+    if (known !== undefined) return known;
+  }
+  const whole = keyOf(machine, region, region.size);
+  const known = verdicts.get(whole);
   if (known !== undefined) return known;
   const bytes = new Uint8Array(region.size);
   flash.read(region.start, bytes);
   const verdict = check(bytes);
   // What reads differently on the next boot must be checked again then.
-  if (!key.includes('w')) verdicts.set(key, verdict);
+  if (whole.includes('w')) return verdict;
+  if (verdict.ok) verdicts.set(first, verdict);
+  verdicts.set(verdict.ok ? keyOf(machine, region, verdict.size) : whole, verdict);
   return verdict;
 }
 
+function keyOf({ flash }: Machine, region: Region, size: number): string {
+  return `${size} of ${region.size}: ${flash.contentKey(region.start, size)}`;
+}
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
+
 export function toHex(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  let text = '';
+  for (let index = 0; index < bytes.length; index += 1) text += HEX[bytes[index]!];
+  return text;
 }

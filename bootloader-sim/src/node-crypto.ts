@@ -29,6 +29,9 @@ function digest(algorithm: string, bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash(algorithm).update(bytes).digest());
 }
 
+/** Importing a key costs a quarter of a verification; a caller keeps the same few. */
+const imported = new WeakMap<Uint8Array, KeyObject>();
+
 export const nodeCrypto: BootCrypto = {
   sha256: (bytes) => digest('sha256', bytes),
   sha512: (bytes) => digest('sha512', bytes),
@@ -37,8 +40,12 @@ export const nodeCrypto: BootCrypto = {
   verifyEd25519(publicKey, message, signature) {
     if (publicKey.length !== PUBLIC_KEY_SIZE) return false;
     try {
-      const info = Buffer.from(publicKeyInfo(publicKey));
-      const key = createPublicKey({ key: info, format: 'der', type: 'spki' });
+      let key = imported.get(publicKey);
+      if (key === undefined) {
+        const info = Buffer.from(publicKeyInfo(publicKey));
+        key = createPublicKey({ key: info, format: 'der', type: 'spki' });
+        imported.set(publicKey, key);
+      }
       return verify(null, message, key, signature);
     } catch {
       return false; // A key or signature that OpenSSL cannot read verifies nothing.

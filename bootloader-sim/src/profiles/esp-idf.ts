@@ -68,7 +68,8 @@ function verifyEsp(machine: Machine, region: Region): ImageVerdict {
     const result = readEspImage(bytes, machine.crypto);
     if (!result.ok) return result;
     const { digest, secureVersion, version } = result.image;
-    return { ok: true, version, securityVersion: secureVersion, digest, keyDigest: '' };
+    const size = result.image.totalSize;
+    return { ok: true, version, securityVersion: secureVersion, digest, keyDigest: '', size };
   });
 }
 

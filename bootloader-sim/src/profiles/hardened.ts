@@ -82,6 +82,7 @@ function verifyHardened(machine: Machine, region: Region): ImageVerdict {
       securityVersion: securityCounter,
       digest,
       keyDigest: toHex(crypto.sha256(publicKeyInfo(result.signer))),
+      size: result.image.totalSize,
     };
   });
 }
