@@ -1,47 +1,24 @@
-// Our side: the SDK as the simulator runs it. Workers of a live run are tasks that are loaded by
-// file name; here they run on the main thread of this process, ledger and metrics included.
+// Our side: the SDK as the simulator runs it. The simulator's workers run here as they are, but on
+// the main thread of this process; ledger and metrics are included.
 
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { batchName, scenarioOverrides } from './fleet.ts';
 import { type Load, type LoadOptions, serveLoad, type Totals } from './load.ts';
-
-/** What of the simulator is used; the scenario passes through unread. */
-interface Simulator {
-  loadScenario(file: string, overrides: { set: readonly string[] }): { scenario: unknown };
-  startRun(): object;
-  RunClock: new (start: object) => { monotonicMs(): number };
-  default(task: object): Promise<Result>;
-}
-
-interface Result {
-  readonly report: { readonly missedSamples: number };
-  readonly accounts: readonly Account[];
-}
-
-interface Account {
-  readonly produced: number;
-  /** Ranges of sequences. */
-  readonly pending: readonly number[];
-  readonly dropped: readonly number[];
-}
+import { loadSimulator, type WorkerResult } from './simulator.ts';
 
 const SCENARIO = fileURLToPath(new URL('./scenario.yaml', import.meta.url));
 
-async function simulator(path: string): Promise<Simulator> {
-  return (await import(new URL(`../../simulator/src/${path}`, import.meta.url).href)) as Simulator;
-}
-
-const { loadScenario } = await simulator('scenario/load.ts');
-const { startRun, RunClock } = await simulator('live/run-clock.ts');
-const { default: runWorker } = await simulator('live/device-worker.ts');
+const { loadScenario } = await loadSimulator('scenario/load.ts');
+const { startRun, RunClock } = await loadSimulator('live/run-clock.ts');
+const { default: runWorker } = await loadSimulator('live/device-worker.ts');
 
 class FlotillaLoad implements Load {
   private readonly options: LoadOptions;
   private readonly start = startRun();
   private readonly clock = new RunClock(this.start);
   private readonly ports: MessagePort[] = [];
-  private readonly results: Promise<Result>[] = [];
+  private readonly results: Promise<WorkerResult>[] = [];
 
   constructor(options: LoadOptions) {
     this.options = options;

@@ -27,6 +27,7 @@ import {
   SENSORS,
   sensorValue,
 } from './fleet.ts';
+import { loadSimulator } from './simulator.ts';
 
 export interface HeapRequest {
   readonly devices: number;
@@ -174,13 +175,8 @@ function heapUsed(): number {
   return process.memoryUsage().heapUsed;
 }
 
-interface PlatformModule {
-  SimulatedPlatform: new (world: object, device: number, local: number, fleet: number) => Platform;
-}
-
 answerParent<HeapRequest>(async ({ devices }): Promise<HeapReading> => {
-  const module = new URL('../../simulator/src/fleet/simulated-platform.ts', import.meta.url).href;
-  const { SimulatedPlatform } = (await import(module)) as PlatformModule;
+  const { SimulatedPlatform } = await loadSimulator('fleet/simulated-platform.ts');
   const world = {
     seed: 1,
     clock,

@@ -29,8 +29,21 @@ function digest(algorithm: string, bytes: Uint8Array): Uint8Array {
   return new Uint8Array(createHash(algorithm).update(bytes).digest());
 }
 
-/** Importing a key costs a quarter of a verification; a caller keeps the same few. */
-const imported = new WeakMap<Uint8Array, KeyObject>();
+/** Keys that stay imported; with more in use, all are imported anew. */
+const IMPORTED_COUNT_MAX = 64;
+/** By the hex of the raw key: importing one costs a quarter of a verification. */
+const imported = new Map<string, KeyObject>();
+
+function importKey(publicKey: Uint8Array): KeyObject {
+  const name = Buffer.from(publicKey).toString('hex');
+  const known = imported.get(name);
+  if (known !== undefined) return known;
+  const info = Buffer.from(publicKeyInfo(publicKey));
+  const key = createPublicKey({ key: info, format: 'der', type: 'spki' });
+  if (imported.size === IMPORTED_COUNT_MAX) imported.clear();
+  imported.set(name, key);
+  return key;
+}
 
 export const nodeCrypto: BootCrypto = {
   sha256: (bytes) => digest('sha256', bytes),
@@ -40,13 +53,7 @@ export const nodeCrypto: BootCrypto = {
   verifyEd25519(publicKey, message, signature) {
     if (publicKey.length !== PUBLIC_KEY_SIZE) return false;
     try {
-      let key = imported.get(publicKey);
-      if (key === undefined) {
-        const info = Buffer.from(publicKeyInfo(publicKey));
-        key = createPublicKey({ key: info, format: 'der', type: 'spki' });
-        imported.set(publicKey, key);
-      }
-      return verify(null, message, key, signature);
+      return verify(null, message, importKey(publicKey), signature);
     } catch {
       return false; // A key or signature that OpenSSL cannot read verifies nothing.
     }

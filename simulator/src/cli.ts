@@ -9,7 +9,6 @@ import { validateCommand } from './commands/validate.ts';
 import { RunError } from './live/preflight.ts';
 import { ScenarioError } from './scenario/load.ts';
 
-const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
 
 /** Runs the command line `argv` and sets the exit code; a user's mistake makes no stack trace. */
@@ -50,7 +49,7 @@ function report(error: unknown): void {
     process.exitCode = EXIT_USAGE;
   } else if (error instanceof RunError) {
     console.error(`\nflotilla: ${error.message}`);
-    process.exitCode = EXIT_FAILED;
+    process.exitCode = error.exitCode;
   } else {
     throw error; // A bug: its stack trace is what we want.
   }

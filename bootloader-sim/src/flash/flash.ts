@@ -3,10 +3,16 @@
 // where real flash would silently AND the bits.
 
 import { type Partition, PowerLoss } from '@flotilla/sdk/platform';
-import type { ContentPool, SectorContent, WeakBits } from './content.ts';
+import {
+  type ContentPool,
+  isSameContent,
+  type SectorContent,
+  type WeakBits,
+  weakZeros,
+} from './content.ts';
 import type { Fault, FlashOperation } from './faults.ts';
 import { ERASED, type Geometry } from './geometry.ts';
-import { mix } from './mix.ts';
+import { isProgramFault, type PageProgram, programBits, tearErase } from './torn.ts';
 
 /** A bug of the driver above: wrong range, alignment, or a program without an erase. */
 export class FlashError extends Error {
@@ -16,21 +22,27 @@ export class FlashError extends Error {
 /** Decides at each operation whether the power is cut there; undefined = it is not. */
 export type FaultHook = (operation: FlashOperation) => Fault | undefined;
 
-/** The state of a flash that many devices share: sectors that differ from erased, and wear. */
+/** The state of a flash that many devices share, by sector. */
 export interface Layout {
-  readonly contents: ReadonlyMap<number, SectorContent>;
-  readonly wear: ReadonlyMap<number, number>;
+  readonly contents: readonly SectorContent[];
+  readonly wear: Uint32Array;
 }
 
-const EMPTY_LAYOUT: Layout = { contents: new Map(), wear: new Map() };
-
-/** A sector that this flash has changed since its layout. */
+/** A sector that this flash has changed since its layout. Immutable: clones share it. */
 interface OwnSector {
-  content: SectorContent;
-  wear: number;
-  /** While its bytes are being programmed: a private copy, not interned yet. */
-  draft: Uint8Array | undefined;
+  readonly sector: number;
+  readonly content: SectorContent;
+  readonly wear: number;
 }
+
+/** A sector whose pages are being programmed: a private copy, not interned yet. */
+interface Draft {
+  readonly sector: number;
+  readonly bytes: Uint8Array;
+  weakBits: readonly WeakBits[];
+}
+
+const NO_OWN_SECTORS: readonly OwnSector[] = [];
 
 export class Flash {
   readonly geometry: Geometry;
@@ -45,30 +57,33 @@ export class Flash {
   /** Read glitch: flips bits of what is read, by address; for tests of single reads. */
   readGlitch: ((address: number, into: Uint8Array) => void) | undefined = undefined;
   private readonly pool: ContentPool;
-  private layout: Layout;
-  private own: Map<number, OwnSector> | undefined = undefined;
+  private layout: Layout | undefined;
+  /** Ascending; replaced and never changed, so that a clone costs nothing. */
+  private own: readonly OwnSector[] = NO_OWN_SECTORS;
+  private draft: Draft | undefined = undefined;
   private powered = true;
 
   /** An erased chip, or one that begins as `layout`, which is shared and never changed. */
-  constructor(geometry: Geometry, pool: ContentPool, layout: Layout = EMPTY_LAYOUT) {
+  constructor(geometry: Geometry, pool: ContentPool, layout?: Layout) {
     this.geometry = geometry;
     this.pool = pool;
     this.layout = layout;
+    const { pageSize, sectorSize, size } = geometry;
+    if (sectorSize !== pool.sectorSize || size % sectorSize !== 0 || sectorSize % pageSize !== 0) {
+      throw new FlashError(`${geometry.name}: not made of sectors of ${pool.sectorSize}`);
+    }
+    if (layout !== undefined) this.checkLayout(layout);
   }
 
   get sectorCount(): number {
     return this.geometry.size / this.geometry.sectorSize;
   }
 
-  /** A chip in the same state, cheap: sectors are copied when one of the two changes them. */
+  /** A chip in the same state, cheap, without the hooks. */
   clone(): Flash {
+    this.settle();
     const copy = new Flash(this.geometry, this.pool, this.layout);
-    if (this.own !== undefined) {
-      copy.own = new Map();
-      for (const [sector, { wear }] of this.own) {
-        copy.own.set(sector, { content: this.contentOf(sector), wear, draft: undefined });
-      }
-    }
+    copy.own = this.own;
     copy.busyUs = this.busyUs;
     copy.bootCount = this.bootCount;
     copy.operationCount = this.operationCount;
@@ -76,32 +91,40 @@ export class Flash {
     return copy;
   }
 
-  /** The present state as a layout that other chips can begin with. */
+  /**
+   * The present state as a layout that other chips can begin with. Throws where bits are weak: they
+   * age with the boots of one chip.
+   */
   toLayout(): Layout {
-    const contents = new Map(this.layout.contents);
-    const wear = new Map(this.layout.wear);
-    for (const sector of this.own?.keys() ?? []) {
-      contents.set(sector, this.contentOf(sector));
-      wear.set(sector, this.wearOf(sector));
+    if (this.hasWeakBits) throw new FlashError('a chip with weak bits is no layout');
+    const contents: SectorContent[] = [];
+    const wear = new Uint32Array(this.sectorCount);
+    for (let sector = 0; sector < this.sectorCount; sector += 1) {
+      contents.push(this.contentOf(sector));
+      wear[sector] = this.wearOf(sector);
     }
     return { contents, wear };
   }
 
-  /** Makes `layout`, which must be equal to the present state, the shared base of this chip. */
+  /**
+   * Makes `layout` the shared base of this chip, which then holds nothing of its own; throws unless
+   * it is equal to the present state.
+   */
   rebase(layout: Layout): void {
-    for (const sector of this.own?.keys() ?? []) {
-      const content = layout.contents.get(sector) ?? this.pool.erased;
-      const same = content === this.contentOf(sector);
-      if (!same || (layout.wear.get(sector) ?? 0) !== this.wearOf(sector)) {
+    this.checkLayout(layout);
+    for (let sector = 0; sector < this.sectorCount; sector += 1) {
+      const isSame = isSameContent(layout.contents[sector]!, this.contentOf(sector));
+      if (!isSame || layout.wear[sector] !== this.wearOf(sector)) {
         throw new FlashError(`sector ${sector} is not as in the layout`);
       }
     }
     this.layout = layout;
-    this.own = undefined;
+    this.own = NO_OWN_SECTORS;
   }
 
   /** Power comes back: the next boot begins. */
   powerOn(): void {
+    this.settle();
     this.powered = true;
     this.bootCount += 1;
     this.operationCount = 0;
@@ -136,17 +159,17 @@ export class Flash {
     const { eraseUs, enduranceMax, sectorSize } = this.geometry;
     this.checkPower();
     this.checkRange(address, sectorSize);
-    if (address % sectorSize !== 0)
-      throw new FlashError(`erase at ${address}: not a sector's start`);
+    if (address % sectorSize !== 0) {
+      throw new FlashError(`erase at ${address}: not the start of a sector`);
+    }
     const sector = address / sectorSize;
     const fault = this.begin('erase', address, sectorSize);
     if (fault?.kind === 'cut-before') throw this.cut();
     this.busyUs += eraseUs;
     const wear = this.wearOf(sector) + 1;
     // A worn-out sector keeps what it holds, as chips do that report success all the same.
-    const stuck = wear > enduranceMax;
-    const content = stuck ? this.contentOf(sector) : this.erased(sector, fault);
-    this.set(sector, content, wear);
+    const isStuck = wear > enduranceMax;
+    this.set(sector, isStuck ? this.contentOf(sector) : this.erased(sector, fault), wear);
     if (fault !== undefined) throw this.cut();
   }
 
@@ -155,6 +178,9 @@ export class Flash {
     const { pageSize, writeAlignment } = this.geometry;
     this.checkPower();
     this.checkRange(address, end - start);
+    if (!(start >= 0 && end <= bytes.length)) {
+      throw new FlashError(`program of [${start}, ${end}) of ${bytes.length} bytes`);
+    }
     if (address % writeAlignment !== 0 || (end - start) % writeAlignment !== 0) {
       throw new FlashError(`program of ${end - start} at ${address}: units of ${writeAlignment}`);
     }
@@ -168,37 +194,45 @@ export class Flash {
   }
 
   wearOf(sector: number): number {
-    return this.own?.get(sector)?.wear ?? this.layout.wear.get(sector) ?? 0;
+    const index = this.ownIndexOf(sector);
+    return index >= 0 ? this.own[index]!.wear : (this.layout?.wear[sector] ?? 0);
   }
 
-  /** Identifies what a range of whole sectors holds: equal for equal content, weak bits apart. */
+  /**
+   * Identifies what a range holds, by whole sectors: never equal for different contents, equal for
+   * equal ones that were interned alike. It holds a `w` where reads differ from boot to boot.
+   */
   contentKey(address: number, size: number): string {
+    this.checkPower();
     const { sectorSize } = this.geometry;
     const first = Math.floor(address / sectorSize);
     const last = Math.ceil((address + size) / sectorSize);
-    let key = '';
+    let key = this.readGlitch === undefined ? '' : 'w';
     for (let sector = first; sector < last; sector += 1) {
-      const { id, weak } = this.contentOf(sector);
-      key += weak === undefined ? `${id},` : `${id}w${this.bootCount},`;
+      const { id, weakBits } = this.contentOf(sector);
+      key += weakBits.length === 0 ? `${id},` : `${id}w${this.bootCount},`;
     }
     return key;
   }
 
   /** True while any sector has weak bits. */
   get hasWeakBits(): boolean {
-    if (this.own === undefined) return false;
-    for (const { content } of this.own.values()) if (content.weak !== undefined) return true;
-    return false;
+    this.settle();
+    return this.own.some(({ content }) => content.weakBits.length > 0);
   }
 
-  /** Flips one bit at rest. */
+  /** Flips one bit at rest; a weak one becomes a strong 0. */
   flipBit(address: number, bit: number): void {
     const { sectorSize } = this.geometry;
     this.checkRange(address, 1);
     const sector = Math.floor(address / sectorSize);
-    const bytes = this.contentOf(sector).bytes.slice();
-    bytes[address % sectorSize]! ^= 1 << bit;
-    this.set(sector, this.pool.intern(bytes), this.wearOf(sector));
+    const at = address % sectorSize;
+    const { bytes, weakBits } = this.contentOf(sector);
+    const flipped = bytes.slice();
+    flipped[at]! ^= 1 << bit;
+    const kept = weakBits.map((set) => ({ ...set, mask: set.mask.slice() }));
+    for (const { mask } of kept) mask[at]! &= ~(1 << bit);
+    this.set(sector, this.pool.withWeakBits(flipped, kept), this.wearOf(sector));
   }
 
   private begin(
@@ -209,137 +243,60 @@ export class Flash {
   ): Fault | undefined {
     const index = this.operationCount;
     this.operationCount += 1;
-    if (this.hook === undefined) return undefined;
-    return this.hook({ kind, index, address, size, ...(bytes === undefined ? {} : { bytes }) });
+    return this.hook?.({ kind, index, address, size, ...(bytes === undefined ? {} : { bytes }) });
   }
 
-  private programPage(address: number, bytes: Uint8Array, start: number, end: number): void {
-    const { programUs, pageSize, sectorSize } = this.geometry;
+  private programPage(address: number, source: Uint8Array, start: number, end: number): void {
+    const { enduranceMax, pageSize, programUs, sectorSize } = this.geometry;
+    const size = end - start;
+    const bytes = this.hook === undefined ? undefined : source.subarray(start, end);
+    const fault = this.begin('program', address, size, bytes);
+    if (fault?.kind === 'cut-before') throw this.cut();
+    if (fault !== undefined && !isProgramFault(fault)) {
+      throw new FlashError(`${fault.kind} is no fault of a program`);
+    }
+    this.busyUs += (programUs * size) / pageSize;
     const sector = Math.floor(address / sectorSize);
     const offset = address % sectorSize;
-    const fault = this.begin('program', address, end - start, bytes.subarray(start, end));
-    if (fault?.kind === 'cut-before') throw this.cut();
-    this.busyUs += (programUs * (end - start)) / pageSize;
-    const own = this.owned(sector);
-    const { weak } = own.content;
-    const draft = own.draft ?? own.content.bytes.slice();
-    if (own.wear > this.geometry.enduranceMax) {
-      // Stuck: what was not erased cannot take new bits; the driver learns it by reading back.
-      for (let index = start; index < end; index += 1)
-        draft[offset + index - start]! &= bytes[index]!;
-      own.draft = draft;
-      if (fault !== undefined) throw this.cut();
-      return;
-    }
-    for (let index = start; index < end; index += 1) {
-      const at = offset + index - start;
-      if (draft[at] !== ERASED) {
-        throw new FlashError(`program at ${address + index - start}: not erased`);
-      }
-    }
-    if (own.draft === undefined && weak !== undefined && touches(weak.mask, offset, end - start)) {
-      // Erased but weak: it may read as erased, so a driver that trusts that gets away with it
-      // here, and finds other bits on a later boot.
-      this.programWeak(sector, offset, bytes, start, end);
-      if (fault !== undefined) throw this.cut();
-      return;
-    }
-    own.draft = draft;
-    if (fault === undefined || fault.kind === 'cut-after') {
-      draft.set(bytes.subarray(start, end), offset);
-    } else {
-      this.tear(sector, draft, offset, bytes, start, end, fault);
-    }
+    // Stuck: what was not erased cannot take new bits; the driver learns it by reading back.
+    const isStuck = this.wearOf(sector) > enduranceMax;
+    if (!isStuck) this.checkErased(sector, offset, size);
+    this.fill(this.open(sector), { offset, source, start, end }, isStuck, fault);
+    // A draft stays open only where the next page may follow: a chip at rest holds none.
+    const endsInPage = (offset + size) % pageSize !== 0;
+    if (fault !== undefined || endsInPage || offset + size === sectorSize) this.settle();
     if (fault !== undefined) throw this.cut();
   }
 
-  /** Programs over weak bits: those that become 0 are strong then, the others stay weak. */
-  private programWeak(
-    sector: number,
-    offset: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-  ): void {
-    const content = this.contentOf(sector);
-    const weak = content.weak as WeakBits;
-    const next = content.bytes.slice();
-    const mask = weak.mask.slice();
-    for (let index = start; index < end; index += 1) {
-      const at = offset + index - start;
-      next[at] = bytes[index]!;
-      mask[at]! &= bytes[index]!;
+  private fill(draft: Draft, page: PageProgram, isStuck: boolean, fault: Fault | undefined): void {
+    const isWhole = fault === undefined || fault.kind === 'cut-after';
+    if (isWhole && !isStuck && draft.weakBits.length === 0) {
+      const { end, offset, source, start } = page;
+      for (let index = start; index < end; index += 1) {
+        draft.bytes[offset + index - start] = source[index]!;
+      }
+      return;
     }
-    const result = this.pool.withWeakBits(next, { ...weak, mask });
-    this.set(sector, result, this.wearOf(sector));
+    draft.weakBits = programBits(draft, page, isWhole ? undefined : fault, this.bootCount);
   }
 
-  /** Leaves in `draft`, or as weak bits, what a cut program leaves. */
-  private tear(
-    sector: number,
-    draft: Uint8Array,
-    offset: number,
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    fault: Fault,
-  ): void {
-    const mask = new Uint8Array(draft.length);
-    let weakCount = 0;
-    let bitIndex = 0;
-    for (let index = start; index < end; index += 1) {
-      const at = offset + index - start;
-      const position = index - start;
-      let value = bytes[index]!;
-      if (fault.kind === 'program-prefix' && position >= fault.size) value = ERASED;
-      if (fault.kind === 'program-suffix' && position < end - start - fault.size) value = ERASED;
-      for (let bit = 0; bit < 8; bit += 1) {
-        if (((value >> bit) & 1) === 1) continue;
-        const chosen = isChosen(fault, bitIndex);
-        bitIndex += 1;
-        if (!chosen) continue;
-        value |= 1 << bit; // Left erased, or strong 1 under a weak bit.
-        if (fault.kind === 'program-weak' || fault.kind === 'program-weak-bit') {
-          mask[at]! |= 1 << bit;
-          weakCount += 1;
-        }
-      }
-      draft[at] = value;
+  /** What reads as erased only on this boot passes: a driver that trusts that learns it later. */
+  private checkErased(sector: number, offset: number, size: number): void {
+    const { bytes, weakBits } = this.bitsOf(sector);
+    for (let at = offset; at < offset + size; at += 1) {
+      const zeros = weakBits.length === 0 ? 0 : weakZeros(weakBits, sector, at, this.bootCount);
+      if (bytes[at] === ERASED && zeros === 0) continue;
+      const address = sector * this.geometry.sectorSize + at;
+      throw new FlashError(`program at ${address}: not erased`);
     }
-    if (weakCount === 0) return;
-    const { lag, weak: kind } = fault as Extract<Fault, { kind: 'program-weak-bit' }>;
-    const weak: WeakBits = { mask, kind, lag, sinceBoot: this.bootCount };
-    this.set(sector, this.pool.withWeakBits(draft.slice(), weak), this.wearOf(sector));
   }
 
   /** What an erase leaves, whole or cut. */
   private erased(sector: number, fault: Fault | undefined): SectorContent {
     if (fault === undefined || fault.kind === 'cut-after') return this.pool.erased;
-    const before = this.contentOf(sector).bytes;
-    const { sectorSize } = this.geometry;
-    const next = new Uint8Array(sectorSize).fill(ERASED);
-    switch (fault.kind) {
-      case 'erase-zeros':
-        next.fill(0);
-        break;
-      case 'erase-bits':
-        for (let at = 0; at < sectorSize; at += 1) next[at] = before[at]! | mix(fault.seed, at);
-        break;
-      case 'erase-half': {
-        const from = fault.half === 0 ? sectorSize / 2 : 0;
-        next.set(before.subarray(from, from + sectorSize / 2), from);
-        break;
-      }
-      case 'erase-weak': {
-        const mask = before.map((byte) => ~byte);
-        const { lag, weak: kind } = fault;
-        const weak = { mask, kind, lag, sinceBoot: this.bootCount };
-        return this.pool.withWeakBits(next, weak);
-      }
-      default:
-        throw new FlashError(`${fault.kind} is no fault of an erase`);
-    }
-    return this.pool.intern(next);
+    const torn = tearErase(this.contentOf(sector), fault, this.bootCount);
+    if (torn === undefined) throw new FlashError(`${fault.kind} is no fault of an erase`);
+    return this.pool.withWeakBits(torn.bytes, torn.weakBits);
   }
 
   private readSector(
@@ -349,55 +306,65 @@ export class Flash {
     at: number,
     count: number,
   ): void {
-    const draft = this.own?.get(sector)?.draft;
-    if (draft !== undefined) {
-      into.set(draft.subarray(offset, offset + count), at);
-      return;
-    }
-    const { bytes, weak } = this.contentOf(sector);
+    const { bytes, weakBits } = this.bitsOf(sector);
     into.set(bytes.subarray(offset, offset + count), at);
-    if (weak === undefined) return;
+    if (weakBits.length === 0) return;
     for (let index = 0; index < count; index += 1) {
-      const bits = weak.mask[offset + index]!;
-      if (bits === 0) continue;
-      into[at + index]! &= ~(bits & this.zeros(weak, sector, offset + index));
+      into[at + index]! &= ~weakZeros(weakBits, sector, offset + index, this.bootCount);
     }
   }
 
-  /** Which weak bits of a byte read as 0 on this boot. */
-  private zeros(weak: WeakBits, sector: number, offset: number): number {
-    const age = this.bootCount - weak.sinceBoot;
-    if (weak.kind === 'fading') return age <= weak.lag ? 0xff : 0;
-    if (weak.kind === 'growing') return age <= weak.lag ? 0 : 0xff;
-    return mix(Math.imul(this.bootCount + 31 * weak.lag, 0x9e3779b1) + sector, offset);
+  /** The present bits, without closing a draft. */
+  private bitsOf(sector: number): Draft | SectorContent {
+    return this.draft?.sector === sector ? this.draft : this.contentOf(sector);
   }
 
   private contentOf(sector: number): SectorContent {
-    const own = this.own?.get(sector);
-    if (own === undefined) return this.layout.contents.get(sector) ?? this.pool.erased;
-    if (own.draft !== undefined) {
-      own.content = this.pool.intern(own.draft);
-      own.draft = undefined;
-    }
-    return own.content;
+    if (this.draft?.sector === sector) this.settle();
+    const index = this.ownIndexOf(sector);
+    if (index >= 0) return this.own[index]!.content;
+    return this.layout?.contents[sector] ?? this.pool.erased;
   }
 
-  private owned(sector: number): OwnSector {
-    this.own ??= new Map();
-    let own = this.own.get(sector);
-    if (own === undefined) {
-      const content = this.layout.contents.get(sector) ?? this.pool.erased;
-      own = { content, wear: this.layout.wear.get(sector) ?? 0, draft: undefined };
-      this.own.set(sector, own);
-    }
-    return own;
+  private open(sector: number): Draft {
+    if (this.draft?.sector === sector) return this.draft;
+    this.settle();
+    const { bytes, weakBits } = this.contentOf(sector);
+    this.draft = { sector, bytes: bytes.slice(), weakBits };
+    return this.draft;
+  }
+
+  /** Interns what was being programmed. */
+  private settle(): void {
+    if (this.draft === undefined) return;
+    const { bytes, sector, weakBits } = this.draft;
+    this.draft = undefined;
+    this.set(sector, this.pool.withWeakBits(bytes, weakBits), this.wearOf(sector));
   }
 
   private set(sector: number, content: SectorContent, wear: number): void {
-    const own = this.owned(sector);
-    own.content = content;
-    own.wear = wear;
-    own.draft = undefined;
+    if (this.draft?.sector === sector) this.draft = undefined;
+    const index = this.ownIndexOf(sector);
+    const entry: OwnSector = { sector, content, wear };
+    this.own = this.own.toSpliced(index < 0 ? ~index : index, index < 0 ? 0 : 1, entry);
+  }
+
+  /** Index in `own`, or the complement of where it belongs. */
+  private ownIndexOf(sector: number): number {
+    let low = 0;
+    let high = this.own.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (this.own[middle]!.sector < sector) low = middle + 1;
+      else high = middle;
+    }
+    return this.own[low]?.sector === sector ? low : ~low;
+  }
+
+  private checkLayout({ contents, wear }: Layout): void {
+    if (contents.length !== this.sectorCount || wear.length !== this.sectorCount) {
+      throw new FlashError(`a layout of ${contents.length} sectors, not of ${this.sectorCount}`);
+    }
   }
 
   private checkPower(): void {
@@ -405,29 +372,11 @@ export class Flash {
   }
 
   private checkRange(address: number, size: number): void {
-    if (address < 0 || address + size > this.geometry.size) {
+    const isWhole = Number.isInteger(address) && Number.isInteger(size);
+    if (!isWhole || address < 0 || size < 0 || address + size > this.geometry.size) {
       throw new FlashError(`${size} bytes at ${address}: past ${this.geometry.size}`);
     }
   }
-}
-
-/** True for the bits, counted over those that become 0, that the fault keeps from doing so. */
-function isChosen(fault: Fault, bitIndex: number): boolean {
-  switch (fault.kind) {
-    case 'program-bits':
-    case 'program-weak':
-      return (mix(fault.seed, bitIndex) & 1) === 1;
-    case 'program-short':
-    case 'program-weak-bit':
-      return fault.bit === bitIndex;
-    default:
-      return false;
-  }
-}
-
-function touches(mask: Uint8Array, offset: number, size: number): boolean {
-  for (let at = offset; at < offset + size; at += 1) if (mask[at] !== 0) return true;
-  return false;
 }
 
 /** A range of a flash as the SDK sees it. */

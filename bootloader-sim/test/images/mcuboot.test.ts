@@ -228,7 +228,7 @@ describe('TLVs, signed by the right key', () => {
     ['SIG_PURE', protectedTlv(SIG_PURE, [1]), 'TLV 0x25 among the protected ones'],
     ['an encrypted key', protectedTlv(ENCX25519, [1]), 'the image is encrypted'],
     ['one that is too long', protectedTlv(0x60, [1], 2), 'TLV 0x60 of 2 bytes leaves its area'],
-    ['one without its header', protectedTlv(0x60, [0x60, 0, 0, 1, 2, 3], 2), 'TLV 0x00'],
+    ['one without its header', protectedTlv(0x60, [0x60, 0, 0], 0), 'truncated TLV at 44'],
     [
       'two counters',
       {
@@ -257,8 +257,7 @@ describe('TLVs, signed by the right key', () => {
   ];
 
   test.each(PROTECTED)('protected: %s', (_what, forgery, reason) => {
-    expect(signed(forgery)).toContain(reason);
-    if (reason === '') expect(signed(forgery)).toBe('');
+    expect(signed(forgery)).toBe(reason);
   });
 
   const UNPROTECTED: readonly [what: string, Forgery, reason: string][] = [

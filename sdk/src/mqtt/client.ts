@@ -190,8 +190,7 @@ export class Client implements PacketTarget {
   // Stream events.
 
   onOpen(): void {
-    const owner = this.owner;
-    const profile = this.profile;
+    const { owner, profile } = this;
     this.transition('opened');
     // 3.1.1 keeps a session only when both sides of its life are not clean (MQTT-3.1.2-6).
     const cleanStart =
@@ -355,7 +354,7 @@ export class Client implements PacketTarget {
     if (resumed) {
       this.delivery.resume();
     } else {
-      this.delivery.forget();
+      this.delivery.session.clear();
       this.subscribed = false;
     }
     this.subscribeDue = !this.subscribed;
@@ -484,7 +483,7 @@ export class Client implements PacketTarget {
   /** An unanswered CONNECT may have begun another session, which the server then calls present. */
   private doubtSession(): void {
     this.subscribed = false;
-    this.delivery.doubtful = true;
+    this.delivery.session.doubtIncoming();
   }
 
   private transition(event: ClientEvent): void {

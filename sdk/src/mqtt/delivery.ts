@@ -32,8 +32,6 @@ export interface DeliveryOwner {
 
 export class Delivery {
   readonly session: Session;
-  /** True when the server may have another session than ours without our knowing. */
-  doubtful = false;
   private readonly connection: Connection;
   private readonly profile: ClientProfile;
   private readonly owner: DeliveryOwner;
@@ -59,12 +57,6 @@ export class Delivery {
   resume(): void {
     this.resendIndex = 0;
     this.resendCount = this.session.inflightCount;
-  }
-
-  /** The server began a new session: it knows nothing of what was in flight. */
-  forget(): void {
-    this.session.clear();
-    this.doubtful = false;
   }
 
   /** The connection is over. */
@@ -157,10 +149,7 @@ export class Delivery {
     const { packetId, qos } = packet;
     const { epoch } = connection;
     if (qos === 2) {
-      const known = session.incomingIndexOf(packetId) >= 0;
-      // Another session counts its packet ids anew: without DUP it is no second copy (MQTT-3.3.1-1).
-      if (known && this.doubtful && !packet.dup) owner.onMessage(packet, source);
-      if (!known) {
+      if (!session.isIncoming(packetId, packet.dup)) {
         if (this.passedOver || !session.addIncoming(packetId)) {
           // 3.1.1 has no Receive Maximum. Unacknowledged, the message comes again on the next
           // connection, which `complete` asks for; none behind it may overtake it.

@@ -20,6 +20,8 @@ export class Session {
   inflightCount = 0;
   /** Incoming QoS 2 messages that await PUBREL. */
   incomingCount = 0;
+  /** So many of them, the first, may be of a session that the server does not have any more. */
+  private doubtfulCount = 0;
   private packetIdLast = 0;
   private readonly bytes: Uint8Array;
   private readonly start: number;
@@ -51,6 +53,21 @@ export class Session {
   clear(): void {
     this.inflightCount = 0;
     this.incomingCount = 0;
+    this.doubtfulCount = 0;
+  }
+
+  /** The server may have begun another session since: its packet ids may mean other messages. */
+  doubtIncoming(): void {
+    this.doubtfulCount = this.incomingCount;
+  }
+
+  /** True for a second copy of an incoming QoS 2 message that was delivered. */
+  isIncoming(packetId: number, dup: boolean): boolean {
+    const index = this.incomingIndexOf(packetId);
+    // Another session counts its packet ids anew: without DUP it is a first copy (MQTT-3.3.1-1).
+    if (index < 0 || dup || index >= this.doubtfulCount) return index >= 0;
+    this.removeIncoming(index);
+    return false;
   }
 
   /** A packet identifier that nothing in flight uses (MQTT-2.2.1-3); `busy` is one more in use. */
@@ -148,6 +165,8 @@ export class Session {
 
   /** Remembers a delivered QoS 2 packet id; false when there are as many as our Receive Maximum. */
   addIncoming(packetId: number): boolean {
+    // Within one session there are never more than our Receive Maximum: the oldest was of another.
+    if (this.incomingCount === this.incomingMax && this.doubtfulCount > 0) this.removeIncoming(0);
     if (this.incomingCount === this.incomingMax) return false;
     const at = this.incomingAt(this.incomingCount);
     this.bytes[at] = packetId >> 8;
@@ -158,10 +177,11 @@ export class Session {
 
   removeIncoming(index: number): void {
     this.incomingCount -= 1;
-    const from = this.incomingAt(this.incomingCount);
-    const to = this.incomingAt(index);
-    this.bytes[to] = this.bytes[from] as number;
-    this.bytes[to + 1] = this.bytes[from + 1] as number;
+    if (index < this.doubtfulCount) this.doubtfulCount -= 1;
+    const end = this.incomingAt(this.incomingCount);
+    for (let at = this.incomingAt(index); at < end; at += 1) {
+      this.bytes[at] = this.bytes[at + INCOMING_SIZE] as number;
+    }
   }
 
   private incomingAt(index: number): number {

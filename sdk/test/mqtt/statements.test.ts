@@ -49,6 +49,7 @@ describe.each(VERSIONS)('connecting, version %i', (version) => {
         [false, 2],
       ]);
       expect(scene.sent('pubrel')).toEqual([]);
+      expect(scene.owner.session.inflightCount).toBe(2);
       scene.receive(scene.message(2, 2, 9));
       expect(scene.received).toEqual([1, 2]);
     }

@@ -80,6 +80,8 @@ export class ModelOwner implements ClientOwner {
   audit: WireAudit | undefined = undefined;
   /** Called for every message that comes. */
   onReceived: (packet: Packet, source: Uint8Array) => void = () => undefined;
+  /** Called when the server says that it holds no session. */
+  onNewSession: () => void = () => undefined;
   /** Counts resets of the device. */
   readonly life: number;
   readonly session: Session;
@@ -154,6 +156,7 @@ export class ModelOwner implements ClientOwner {
   onConnected(resumed: boolean): void {
     this.connectCount += 1;
     if (!resumed) {
+      this.onNewSession();
       for (const one of this.messages) if (one.state === 'inflight') one.state = 'waiting';
     }
     this.arm();

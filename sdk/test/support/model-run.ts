@@ -55,6 +55,8 @@ export class ModelRun {
   viewCountMax = 0;
   /** Messages that the broker refused: others may overtake them. */
   readonly refused = new Set<number>();
+  /** Sessions of the broker that the client was told to be new. */
+  readonly toldSessions = new Set<number>();
   /** When the device was reset. */
   private readonly resetsMs: number[] = [];
   private readonly random: Random;
@@ -116,6 +118,10 @@ export class ModelRun {
   private newOwner(before?: ModelOwner): ModelOwner {
     const owner = new ModelOwner(this.platform, this.profile, before);
     owner.audit = this.audit;
+    owner.onNewSession = () => {
+      const session = this.broker.sessions.get('d1');
+      if (session !== undefined) this.toldSessions.add(session.number);
+    };
     if (this.plan.setup.hasWill) {
       owner.willMessage = {
         topic: WILL_TOPIC,

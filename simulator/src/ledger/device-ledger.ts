@@ -46,8 +46,10 @@ export class DeviceLedger {
     this.gaps.push({ fromMs: gap.fromMs, toMs });
   }
 
+  /** Forgets what can matter no more: acknowledgements long past, and gaps that are over. */
   prune(nowMs: number): void {
     this.log.prune(nowMs);
+    while (this.gaps.length > 0 && this.gaps[0]!.toMs < nowMs) this.gaps.shift();
   }
 
   /** The account of a device; one that never started produced nothing. */

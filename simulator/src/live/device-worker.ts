@@ -78,6 +78,7 @@ class DeviceWorker implements DeviceWorld {
   private readonly reasons = new Map<string, number>();
   private readonly versions = { 4: 0, 5: 0 };
   private sampling = true;
+  private isObserverAway = false;
   private wakeMs = Number.POSITIVE_INFINITY;
   private wakeTimer: NodeJS.Timeout | undefined;
   private readonly intervals: NodeJS.Timeout[] = [];
@@ -121,6 +122,7 @@ class DeviceWorker implements DeviceWorld {
     port.on('message', (message: ToWorker) => {
       if (message.kind === 'begin') this.begin(port, message.beginMs);
       else if (message.kind === 'stop-sampling') this.stopSampling();
+      else if (message.kind === 'observer') this.isObserverAway = message.isAway;
       else if (message.kind === 'gap') this.ledger.addGap(message.gap);
       else resolve(this.finish());
     });
@@ -211,7 +213,7 @@ class DeviceWorker implements DeviceWorld {
     const nowMs = this.clock.monotonicMs();
     this.gate.expire(nowMs, this.giveUp);
     this.gate.admit(nowMs);
-    this.ledger.prune(nowMs);
+    if (!this.isObserverAway) this.ledger.prune(nowMs);
   }
 
   /** Lets clients go and come back: each with the same chance in every turn (a Poisson process). */

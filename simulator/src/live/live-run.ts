@@ -27,6 +27,7 @@ import type {
   FromBroker,
   FromObserver,
   FromWorker,
+  ObserverReport,
   Reasons,
   Target,
   ToObserver,
@@ -72,7 +73,7 @@ export class LiveRun {
   private readonly ports: MessagePort[] = [];
   private readonly reports: (WorkerReport | undefined)[] = [];
   private reportCount = 0;
-  private observerReport: Extract<FromObserver, { kind: 'report' }> | undefined;
+  private observerReport: ObserverReport | undefined;
   private readonly warnings: string[] = [];
   private interrupted = false;
   private failed = false;
@@ -134,6 +135,10 @@ export class LiveRun {
   interrupt(): void {
     this.interrupted = true;
     this.ending.resolve();
+    // Before it began there is nothing to sum up, and a silent broker to wait for perhaps.
+    if (this.beginMs === 0) {
+      this.failing.reject(new RunError('interrupted before the first device connected', 130));
+    }
   }
 
   private orFail<T>(promise: Promise<T>): Promise<T> {
@@ -192,12 +197,19 @@ export class LiveRun {
         this.tellWorkers(message);
         break;
       case 'report':
-        this.observerReport = message;
+        this.takeObserverReport(message);
         break;
       case 'seen':
         this.observerSeen.resolve(message.seen);
         break;
     }
+  }
+
+  private takeObserverReport(report: ObserverReport): void {
+    const wasAway = this.observerReport?.openGapFromMs !== undefined;
+    const isAway = report.openGapFromMs !== undefined;
+    if (isAway !== wasAway) this.tellWorkers({ kind: 'observer', isAway });
+    this.observerReport = report;
   }
 
   /** One task per worker for the whole run; the result is all of theirs. */

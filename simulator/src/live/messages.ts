@@ -31,6 +31,8 @@ export type ToWorker =
   /** Every worker is ready: the scenario begins, and its timeline counts from here. */
   | { readonly kind: 'begin'; readonly beginMs: number }
   | { readonly kind: 'stop-sampling' }
+  /** What is acknowledged while it is away must be remembered until it is back. */
+  | { readonly kind: 'observer'; readonly isAway: boolean }
   | { readonly kind: 'gap'; readonly gap: Gap }
   /** Leave the broker, report the accounts, end. */
   | { readonly kind: 'finish' };

@@ -177,13 +177,15 @@ export class Observer implements ClientOwner {
   private takeTelemetry(index: number, source: Uint8Array, start: number, end: number): void {
     const { pack } = this;
     if (!readPackHead(source, start, end, pack)) return;
+    const scheduledMs = pack.baseTimeS * 1000 - this.task.start.epochMs;
+    // Of an older run with the same ids: it waited in a session that the broker kept for us.
+    if (!(scheduledMs >= 0)) return;
     const fleet = this.fleetOf[index]!;
     if (!this.seen[index]!.add(pack.sequence)) {
       this.registry.counter('messages_duplicated', fleet).add();
       return;
     }
     this.registry.counter('messages_observed', fleet).add();
-    const scheduledMs = pack.baseTimeS * 1000 - this.task.start.epochMs;
     if (scheduledMs > this.latestMs) this.latestMs = scheduledMs;
     // Sampled before the device's present connection: it waited for that, not for the broker.
     if (pack.baseTimeS * 1000 < this.sinceMs[index]!) return;

@@ -10,6 +10,13 @@ import type { Target } from './messages.ts';
 /** A run that cannot start or cannot go on, for a reason that the user can mend. */
 export class RunError extends Error {
   override readonly name = 'RunError';
+  /** Of the process: 1 failed, 130 interrupted. */
+  readonly exitCode: 1 | 130;
+
+  constructor(message: string, exitCode: 1 | 130 = 1) {
+    super(message);
+    this.exitCode = exitCode;
+  }
 }
 
 const CONNECT_MS_MAX = 5000;

@@ -57,10 +57,6 @@ export class Peer {
     return peer;
   }
 
-  get isConnected(): boolean {
-    return this.client.connected;
-  }
-
   /** Payloads received so far, of one topic or all, as text. */
   texts(topic?: string): string[] {
     return this.received
@@ -83,24 +79,14 @@ export class Peer {
     await this.client.publishAsync(topic, payload, { qos, retain });
   }
 
-  /** As `publish`, without waiting for an answer that may never come. */
-  publishBlindly(topic: string, payload: string, qos: 0 | 1 | 2): void {
-    this.client.publish(topic, payload, { qos }, () => undefined);
-  }
-
-  /** Says DISCONNECT. */
-  async end(): Promise<void> {
-    await this.client.endAsync();
-  }
-
-  /** Ends without DISCONNECT and forgets what was in flight. */
+  /** Ends at once, whatever is in flight. */
   drop(): void {
     this.client.end(true);
   }
 }
 
 export class Scene {
-  /** Begins topics and client ids; at most 23 characters with what tests add. */
+  /** Begins topics and client ids. */
   readonly id: string;
   readonly wire: Wire;
   readonly peer: Peer;

@@ -12,8 +12,6 @@ interface Sighting {
 }
 
 export class Wire {
-  /** Connections that the client made so far. */
-  connectionCount = 0;
   private readonly sightings: Sighting[] = [];
   private readonly brokerPort: number;
   private readonly server: Server;
@@ -68,7 +66,6 @@ export class Wire {
   }
 
   private join(client: Socket): void {
-    this.connectionCount += 1;
     const broker = connect({ host: '127.0.0.1', port: this.brokerPort, noDelay: true });
     const settings = { protocolVersion: 4 };
     this.forward('client', client, broker, settings);

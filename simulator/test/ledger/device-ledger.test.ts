@@ -135,7 +135,12 @@ describe('what the observer missed', () => {
     }
     ledger.prune(80_000);
     ledger.addGap({ fromMs: 80_000 - LOG_MS, toMs: 55_000 });
-    expect(unwatchedOf(ledger)).toEqual([50, 51, 52, 53, 54, 55]);
+    ledger.addGap({ fromMs: 79_500, toMs: 80_100 });
+    ledger.prune(80_200);
+    ledger.acknowledged(0, 90, 80_500);
+    ledger.acknowledged(0, 91, 81_000);
+    ledger.prune(82_000);
+    expect(unwatchedOf(ledger)).toEqual([50, 51, 52, 53, 54, 55, 90]);
   });
 });
 

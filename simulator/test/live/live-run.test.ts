@@ -1,11 +1,13 @@
 // Whole runs against mosquitto, small: every message is accounted for, and a second subscriber
 // that shares no code with ours agrees.
 
+import { beginPack } from '@flotilla/sdk/codec/senml';
 import { afterAll, describe, expect, test } from 'vitest';
 import { LiveRun } from '../../src/live/live-run.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import { buildSummary, type Summary } from '../../src/report/summary.ts';
 import type { LoadedScenario } from '../../src/scenario/load.ts';
+import { deviceId } from '../../src/scenario/schema.ts';
 import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 import { loadedScenario } from '../support/scenario.ts';
 import { type Delivery, Subscriber } from '../support/subscriber.ts';
@@ -71,6 +73,34 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
     const sequences = sequencesOf(subscriber);
     expect(sequences.size).toBe(50);
     for (const of of sequences.values()) expect(of).toEqual([...of.keys()]);
+  });
+
+  test.concurrent('does not mind what others publish, nor what an older run left', async () => {
+    const { broker, subscriber } = await serve();
+    const loaded = loadedScenario({ name: 'noisy', broker: broker.url, count: 10, duration: '2s' });
+    const id = deviceId('{run}-{fleet}-{index}', 'noisy', 'meters', 0);
+    const old = Buffer.alloc(200);
+    // A pack of the same device, from when the broker kept the observer's session.
+    const size = beginPack(old, 0, 1, id, 'stream', Date.now() / 1000 - 600, 1000);
+    const noise: readonly [string, Buffer][] = [
+      [`devices/${id}/telemetry`, old.subarray(0, size)],
+      [`devices/${id}/telemetry`, Buffer.from('not a pack')],
+      [`devices/${id}/telemetry`, Buffer.alloc(0)],
+      [`devices/${id}/status`, Buffer.from([0xff, 0x00])],
+      [`devices/${id}/status`, Buffer.from([0xf6])],
+      ['devices/somebody-else/telemetry', old.subarray(0, size)],
+    ];
+    let published: Promise<unknown> | undefined;
+    const run = new LiveRun(loaded, {
+      workers: 1,
+      run: 'noisy',
+      onProgress: () => {
+        published ??= Promise.all(noise.map((each) => subscriber.publish(...each)));
+      },
+    });
+    const { ledger } = buildSummary(await run.execute());
+    await published;
+    expect(ledger).toMatchObject({ balanced: true, observed: ledger.produced, duplicated: 0 });
   });
 
   test.concurrent('at QoS 0 loses what an outage cut off, and says how much', async () => {

@@ -32,7 +32,8 @@ export class Subscriber {
     this.client = client;
     client.on('message', (topic, payload) => {
       const [, device, kind] = topic.split('/');
-      if (kind === 'telemetry') this.deliveries.push(read(device!, payload));
+      const delivery = kind === 'telemetry' ? read(device!, payload) : undefined;
+      if (delivery !== undefined) this.deliveries.push(delivery);
     });
   }
 
@@ -58,13 +59,24 @@ export class Subscriber {
     return new Map(this.deliveries.map((each) => [`${each.device} ${each.sequence}`, each]));
   }
 
+  publish(topic: string, payload: Buffer): Promise<unknown> {
+    return this.client.publishAsync(topic, payload, { qos: 1 });
+  }
+
   close(): Promise<void> {
     return this.client.endAsync(true);
   }
 }
 
-function read(device: string, payload: Buffer): Delivery {
-  const records = decoder.decode(payload) as SenmlRecord[];
+/** Undefined for what is no pack. */
+function read(device: string, payload: Buffer): Delivery | undefined {
+  let records: SenmlRecord[];
+  try {
+    records = decoder.decode(payload) as SenmlRecord[];
+  } catch {
+    return undefined;
+  }
+  if (!Array.isArray(records)) return undefined;
   const [head, ...samples] = records;
   return {
     device,
