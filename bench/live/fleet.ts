@@ -5,7 +5,7 @@ export type Protocol = '5' | '3.1.1';
 export type Side = 'ours' | 'mqttjs';
 
 /** Each device publishes one message per this time, on a schedule that waits for nothing. */
-export const INTERVAL_MS = 500;
+export const INTERVAL_MS = 1000;
 /** For devices that only stay connected: their first message is beyond the end. */
 export const IDLE_INTERVAL_MS = 30 * 86_400_000;
 /** The listen backlog of mosquitto is 100; beyond it a connect waits a second. */

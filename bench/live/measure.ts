@@ -55,7 +55,7 @@ const SETTLE_MS = 300;
 const QUIET_MS = 500;
 const POLL_MS = 50;
 /** A generator that answers later than this is behind its schedule. */
-const LATE_MS_MAX = 200;
+const LATE_MS_MAX = 300;
 
 const LOADS: Record<Side, URL> = {
   ours: new URL('./flotilla.ts', import.meta.url),

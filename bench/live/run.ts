@@ -47,7 +47,7 @@ const DEVICES_MIN = 100;
 const DEVICES_MAX = 19_000;
 const RUNS_MAX = 20;
 /** A run with losses does not count; a machine that loses again and again is the finding. */
-const ATTEMPTS_MAX = 3;
+const ATTEMPTS_MAX = 5;
 const PROFILE_ROWS = 25;
 
 interface Options {
@@ -66,7 +66,7 @@ function readOptions(argv: string[]): Options {
     devices: readCount('--devices', devices ?? '5000', DEVICES_MIN, DEVICES_MAX),
     protocol,
     warmMs: quick ? 2000 : 3000,
-    windowMs: quick ? 3000 : 8000,
+    windowMs: quick ? 4000 : 10000,
     idleMs: quick ? 1000 : 3000,
   } as const;
   return {

@@ -7,7 +7,10 @@ import { mix } from './flash/mix.ts';
 /** Keys that a chip can hold digests of (ESP32-C3: three, and as many revocation bits). */
 export const KEY_COUNT_MAX = 3;
 
-/** How a burn was cut short. */
+/**
+ * How a burn was cut short. The burn throws PowerLoss; cutting the power of the flash of the same
+ * board is up to whoever set the hook.
+ */
 export interface FuseFault {
   readonly kind: 'cut-before' | 'cut-after' | 'torn';
   /** Chooses the subset of a torn burn. */
@@ -65,8 +68,12 @@ export class Fuses {
     return index >= 0 && ((this.state.revokedKeys >> index) & 1) === 0;
   }
 
-  /** Revokes key `index`. */
+  /** Revokes key `index` for good. Throws a RangeError where the chip holds no such key. */
   revoke(index: number): void {
+    if (this.state.keyDigests[index] === undefined) {
+      throw new RangeError(`key ${index}: this chip holds ${this.state.keyDigests.length}`);
+    }
+    if ((this.state.revokedKeys >> index) & 1) return;
     this.burn(1 << index, (bits) => {
       this.state = { ...this.state, revokedKeys: this.state.revokedKeys | bits };
     });
@@ -78,7 +85,7 @@ export class Fuses {
    */
   raiseCounter(version: number): void {
     if (version <= this.rollbackCounter) return;
-    if (version > this.state.rollbackBitCount) {
+    if (!(Number.isInteger(version) && version <= this.state.rollbackBitCount)) {
       throw new RangeError(`security version ${version}: at most ${this.state.rollbackBitCount}`);
     }
     // Unary: as many of the free bits as are missing, lowest first, whatever a torn burn left.

@@ -38,13 +38,16 @@ export class UpdateSlot implements Firmware {
     this.bootloader.profile.stage(this.bootloader.machine, this.decision.slot);
   }
 
+  /** Does nothing where there is no trial to end, as in the recovery image. */
   confirm(): void {
+    if (!this.onTrial) return;
     this.bootloader.profile.confirm(this.bootloader.machine, this.decision.slot);
     this.onTrial = false;
   }
 
   /** The reason is the update client's to report; the record keeps that it was a rejection. */
   reject(_reason: string): void {
+    if (this.decision.slot < 0) throw new FlashError('reject: the recovery image runs');
     this.bootloader.profile.reject(this.bootloader.machine, this.decision.slot);
   }
 

@@ -24,7 +24,8 @@ export async function main(argv: readonly string[]): Promise<void> {
       .demandCommand(1, 'Which command? flotilla --help lists them.')
       .strict()
       .fail((message, error) => {
-        throw error ?? new UsageError(message);
+        // What a command throws comes without a message, what is wrong with its arguments with one.
+        throw message ? new UsageError(message) : error;
       })
       .wrap(Math.min(100, process.stdout.columns ?? 100))
       .version(false)

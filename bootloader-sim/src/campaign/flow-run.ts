@@ -113,6 +113,11 @@ export class FlowRun {
     if (firmware.trial) throw new Violation('I8', 'still on trial at the fixed point');
     const target = decision.slot === 0 ? 1 : 0;
     if (decision.slot < 0) throw new Violation('I3', `no slot runs: ${decision.reason}`);
+    if (image === this.world.images.final) {
+      // After a second cut it may be installed over itself: a trial of its own, with its own tries.
+      this.truth.finalTrialRuns = 0;
+      if (this.truth.settled === 'final') this.truth.settled = undefined;
+    }
     this.guard(() => writeSlot(machine, target, image, this.options.erasesAlways));
     this.guard(() => firmware.stage());
   }

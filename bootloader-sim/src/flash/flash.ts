@@ -283,12 +283,14 @@ export class Flash {
   /** What reads as erased only on this boot passes: a driver that trusts that learns it later. */
   private checkErased(sector: number, offset: number, size: number): void {
     const { bytes, weakBits } = this.bitsOf(sector);
-    for (let at = offset; at < offset + size; at += 1) {
-      const zeros = weakBits.length === 0 ? 0 : weakZeros(weakBits, sector, at, this.bootCount);
-      if (bytes[at] === ERASED && zeros === 0) continue;
-      const address = sector * this.geometry.sectorSize + at;
-      throw new FlashError(`program at ${address}: not erased`);
+    let at = offset;
+    while (at < offset + size && bytes[at] === ERASED) at += 1;
+    if (weakBits.length > 0) {
+      const isErased = (each: number) => weakZeros(weakBits, sector, each, this.bootCount) === 0;
+      for (let each = offset; each < at; each += 1) if (!isErased(each)) at = each;
     }
+    if (at === offset + size) return;
+    throw new FlashError(`program at ${sector * this.geometry.sectorSize + at}: not erased`);
   }
 
   /** What an erase leaves, whole or cut. */

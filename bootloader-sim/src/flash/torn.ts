@@ -64,7 +64,8 @@ export function programBits(
   boot: number,
 ): readonly WeakBits[] {
   const old = weakBits.map((set) => ({ ...set, mask: set.mask.slice() }));
-  const mask = new Uint8Array(bytes.length);
+  const isWeak = fault?.kind === 'program-weak' || fault?.kind === 'program-weak-bit';
+  const mask = new Uint8Array(isWeak ? bytes.length : 0);
   let bitIndex = 0;
   for (let index = start; index < end; index += 1) {
     const at = offset + index - start;
@@ -80,7 +81,7 @@ export function programBits(
     }
   }
   const left = maskedBy(old, () => 0xff);
-  if (fault?.kind !== 'program-weak' && fault?.kind !== 'program-weak-bit') return left;
+  if (!isWeak) return left;
   return withSet(left, { mask, kind: fault.weak, lag: fault.lag, sinceBoot: boot });
 }
 

@@ -65,7 +65,8 @@ export function createEspIdfProfile(options: EspIdfOptions): Profile {
 
 function verifyEsp(machine: Machine, region: Region): ImageVerdict {
   return verifyRegion(machine, region, (bytes) => {
-    const result = readEspImage(bytes, machine.crypto);
+    // As stock does: an image whose header says that it has no hash is taken without one.
+    const result = readEspImage(bytes, machine.crypto, { hashRequired: false });
     if (!result.ok) return result;
     const { digest, secureVersion, version } = result.image;
     const size = result.image.totalSize;
@@ -118,8 +119,12 @@ function setState(machine: Machine, state: number): void {
 }
 
 function raiseCounter(machine: Machine, slot: number): void {
+  const { fuses } = machine;
   const verdict = verifyEsp(machine, machine.layout.slots[slot as 0 | 1]);
-  if (verdict.ok) machine.fuses.raiseCounter(verdict.securityVersion);
+  if (!verdict.ok) return;
+  // esp_efuse_update_secure_version: past the fuses it returns an error, and the app stays VALID.
+  if (verdict.securityVersion > fuses.rollbackCounterMax) return;
+  fuses.raiseCounter(verdict.securityVersion);
 }
 
 function decide(machine: Machine, reset: BootReason, options: EspIdfOptions): BootDecision {

@@ -36,6 +36,8 @@ import type { Profile } from './profile.ts';
 /** Boots that a new image gets to confirm itself. */
 export const TRIES_MAX = 3;
 
+type Image = Extract<ImageVerdict, { readonly ok: true }>;
+
 /** Parts that a campaign leaves out to prove that they are needed; none in a product. */
 export interface HardenedVariant {
   /** Rule 4: the record is committed again after an unclean reset. */
@@ -140,58 +142,54 @@ class Decision {
     record ??= this.bestGuess();
     for (let step = 0; record !== undefined && step < 2; step += 1) {
       const { active } = record;
-      const state = record.slots[active];
-      const failure = this.unfit(active, state);
-      if (failure === undefined) return this.start(record);
+      const image = this.imageOf(active, record.slots[active]);
+      if (typeof image !== 'number') return this.start(record, image);
       this.reverted = true;
       const slots = withSlot(record.slots, active, { state: SLOT_INVALID, tries: 0 });
       const next = other(active);
       if (slots[next].state !== SLOT_VALID) break;
-      record = this.store.save({ active: next, slots, reason: failure });
+      record = this.store.save({ active: next, slots, reason: image });
     }
     return this.recover();
   }
 
-  /** REASON_… for a slot that may not run, or undefined. */
-  private unfit(slot: 0 | 1, state: SlotState): number | undefined {
+  /** The image of a slot that may run, or REASON_… why it may not. */
+  private imageOf(slot: 0 | 1, state: SlotState): Image | number {
     const onTrial = state.state === SLOT_NEW || state.state === SLOT_PENDING;
     if (onTrial && state.tries === 0) return REASON_TRIES_USED;
     if (!onTrial && state.state !== SLOT_VALID) return REASON_REJECTED;
-    return this.mayRun(this.machine.layout.slots[slot]) ? undefined : REASON_NOT_VERIFIED;
+    return this.verified(this.machine.layout.slots[slot]) ?? REASON_NOT_VERIFIED;
   }
 
-  private mayRun(region: Region): boolean {
+  /** The image in a region, if it may run. Checked once per boot: a second look may differ. */
+  private verified(region: Region): Image | undefined {
     const { fuses } = this.machine;
     const verdict = verifyHardened(this.machine, region);
-    return (
-      verdict.ok &&
-      fuses.trusts(verdict.keyDigest) &&
-      verdict.securityVersion >= fuses.rollbackCounter &&
-      // A version that the counter could not follow must not run either.
-      verdict.securityVersion <= fuses.rollbackCounterMax
-    );
+    if (!verdict.ok || !fuses.trusts(verdict.keyDigest)) return undefined;
+    // A version that the counter could not follow must not run either.
+    const { securityVersion: version } = verdict;
+    return version >= fuses.rollbackCounter && version <= fuses.rollbackCounterMax
+      ? verdict
+      : undefined;
   }
 
-  private start(record: BootRecord): BootDecision {
-    const { fuses, layout } = this.machine;
+  private start(record: BootRecord, image: Image): BootDecision {
     const { active } = record;
     const state = record.slots[active];
-    const verdict = verifyHardened(this.machine, layout.slots[active]);
-    if (!verdict.ok) throw new Error('started without a verdict');
     const trial = state.state !== SLOT_VALID;
     if (trial) {
       // Before the jump: an image that hangs at its first instruction has used this try.
       const tried = { state: SLOT_PENDING, tries: state.tries - 1 };
       this.store.save({ ...record, slots: withSlot(record.slots, active, tried) });
     } else {
-      fuses.raiseCounter(verdict.securityVersion);
+      this.machine.fuses.raiseCounter(image.securityVersion);
     }
     return {
       outcome: 'slot',
       slot: active,
-      version: verdict.version,
-      securityVersion: verdict.securityVersion,
-      digest: verdict.digest,
+      version: image.version,
+      securityVersion: image.securityVersion,
+      digest: image.digest,
       trial,
       reset: this.reset,
       reverted: this.reverted,
@@ -201,28 +199,21 @@ class Decision {
 
   /** Without any record: the best image that verifies gets a trial. */
   private bestGuess(): BootRecord | undefined {
-    const { layout } = this.machine;
-    const fit = ([0, 1] as const).filter((slot) => this.mayRun(layout.slots[slot]));
-    fit.sort((a, b) => this.securityVersion(b) - this.securityVersion(a) || a - b);
-    return fit[0] === undefined ? undefined : provisioned(fit[0]);
-  }
-
-  private securityVersion(slot: 0 | 1): number {
-    const verdict = verifyHardened(this.machine, this.machine.layout.slots[slot]);
-    return verdict.ok ? verdict.securityVersion : -1;
+    const [a, b] = this.machine.layout.slots.map(
+      (region) => this.verified(region)?.securityVersion,
+    );
+    if (a === undefined && b === undefined) return undefined;
+    return provisioned((b ?? -1) > (a ?? -1) ? 1 : 0);
   }
 
   private recover(): BootDecision {
-    const { layout } = this.machine;
-    const { recovery } = layout;
+    const { recovery } = this.machine.layout;
     const base = { slot: -1, trial: false, reset: this.reset, reverted: this.reverted };
-    if (recovery !== undefined && this.mayRun(recovery)) {
-      const verdict = verifyHardened(this.machine, recovery);
-      if (verdict.ok) {
-        const { digest, securityVersion, version } = verdict;
-        const reason = 'neither slot may run';
-        return { ...base, outcome: 'recovery', version, securityVersion, digest, reason };
-      }
+    const image = recovery && this.verified(recovery);
+    if (image !== undefined) {
+      const { digest, securityVersion, version } = image;
+      const reason = 'neither slot may run';
+      return { ...base, outcome: 'recovery', version, securityVersion, digest, reason };
     }
     return {
       ...base,

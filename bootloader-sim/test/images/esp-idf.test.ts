@@ -243,6 +243,13 @@ describe('hostile images', () => {
     expect(read(bytes).version).toBe('?[2J??');
   });
 
+  test('a text without its closing zero ends with its field', () => {
+    const bytes = create({ version: '' });
+    bytes.fill(0x76, 48, 48 + 32); // An even number of them: the checksum stays.
+    bytes.set(nodeCrypto.sha256(bytes.subarray(0, 352)), 352);
+    expect(read(bytes).version).toBe('v'.repeat(32));
+  });
+
   test('nothing throws, and nothing past the end matters', () => {
     console.log(`SEED=${SEED} COUNT=${COUNT} bootloader-sim/test/images/esp-idf.test.ts`);
     const random = new Random(SEED);

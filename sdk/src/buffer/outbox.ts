@@ -25,7 +25,7 @@ const INFLIGHT = 4;
 const RELEASED = 8;
 const NONE = -1;
 
-/** Told about every record that is dropped for want of room, before its bytes go. */
+/** Told about every record that is dropped for want of room; must not append another. */
 export interface OutboxOwner {
   onRecordDropped(kind: number, sequence: number): void;
 }
@@ -178,9 +178,10 @@ export class Outbox {
     if (need > this.size) return false;
     if (this.used + need <= this.size) return true;
     let live = this.compact();
+    // Nothing is given up for a record that would not fit even then.
+    if (live - this.droppableSize(priority) + need > this.size) return false;
     while (live + need > this.size) {
       const victim = this.victim(priority);
-      if (victim === NONE) return false;
       this.droppedCount += 1;
       this.owner.onRecordDropped(this.kindAt(victim), this.sequenceAt(victim));
       this.release(victim);
@@ -189,9 +190,21 @@ export class Outbox {
     return true;
   }
 
-  /** The waiting record that the policy gives up for one of `priority`, or -1. */
+  /** Bytes of the waiting records that the policy may give up for one of `priority`. */
+  private droppableSize(priority: Priority): number {
+    if (this.policy === 'drop-newest') return 0;
+    const highest = this.policy === 'drop-oldest' ? PRIORITY_HIGH : priority;
+    let size = 0;
+    for (let at = 0; at < this.used; at = this.after(at)) {
+      const flags = this.bytes[at + 3] as number;
+      const waits = (flags & (INFLIGHT | RELEASED)) === 0;
+      if (waits && (flags & PRIORITY_MASK) <= highest) size += this.after(at) - at;
+    }
+    return size;
+  }
+
+  /** The waiting record that the policy gives up next for one of `priority`. */
   private victim(priority: Priority): number {
-    if (this.policy === 'drop-newest') return NONE;
     let found = NONE;
     let lowest = this.policy === 'drop-oldest' ? PRIORITY_MASK : priority + 1;
     for (let at = 0; at < this.used; at = this.after(at)) {

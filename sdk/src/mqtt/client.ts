@@ -3,6 +3,7 @@
 
 import type { Platform, StreamHandlers } from '../platform.ts';
 import type { ClientProfile } from './client-profile.ts';
+import { type ClientEvent, type ClientState, nextState } from './client-state.ts';
 import { Connection } from './connection.ts';
 import { Delivery, type DeliveryOwner, PUBLISH_LATER, type PublishResult } from './delivery.ts';
 import {
@@ -28,7 +29,9 @@ import {
   MALFORMED_PACKET,
   PACKET_TOO_LARGE,
   PROTOCOL_ERROR,
+  QOS_NOT_SUPPORTED,
   RECEIVE_MAXIMUM_EXCEEDED,
+  RETAIN_NOT_SUPPORTED,
   reasonName,
   SESSION_TAKEN_OVER,
   SUCCESS,
@@ -38,18 +41,6 @@ import { type PacketTarget, Receiver } from './receiver.ts';
 import type { Session } from './session.ts';
 import { refusesVersion, VersionChoice } from './version-choice.ts';
 import { writeConnect, writeDisconnect, writePingreq } from './write.ts';
-
-/** idle → opening → greeting → connected; waiting = between two attempts. */
-export type ClientState = 'idle' | 'waiting' | 'opening' | 'greeting' | 'connected';
-type ClientEvent = 'start' | 'due' | 'opened' | 'refused' | 'accepted' | 'lost' | 'stop';
-
-const TRANSITIONS: Record<ClientState, Partial<Record<ClientEvent, ClientState>>> = {
-  idle: { start: 'opening' },
-  waiting: { due: 'opening', stop: 'idle' },
-  opening: { opened: 'greeting', lost: 'waiting', stop: 'idle' },
-  greeting: { accepted: 'connected', refused: 'opening', lost: 'waiting', stop: 'idle' },
-  connected: { lost: 'waiting', stop: 'idle' },
-};
 
 /** A connection that lasted this long ends the series of failures that backoff counts. */
 export const STABLE_MS = 10000;
@@ -91,6 +82,9 @@ export class Client implements PacketTarget {
   private readonly versionChoice: VersionChoice;
 
   private hasSession = false;
+  /** What a server has refused of our will. */
+  private willRetain = true;
+  private willQosMax: Qos = 2;
   private subscribed = false;
   private subscribePacketId = 0;
   /** True while SUBSCRIBE waits for room. */
@@ -133,7 +127,7 @@ export class Client implements PacketTarget {
     if (this.state === 'idle') return;
     if (this.state === 'connected') this.disconnect(SUCCESS, sessionExpiryS);
     this.release();
-    this.transition('stop');
+    this.state = nextState(this.state, 'stop');
     this.deadlineMs = Number.POSITIVE_INFINITY;
   }
 
@@ -150,7 +144,7 @@ export class Client implements PacketTarget {
       if (this.state === 'waiting') this.open('due');
       else if (this.state === 'connected') this.lost('no SUBACK in time');
       else if (this.state === 'opening') this.lost('connect timed out');
-      else this.unanswered('no CONNACK in time');
+      else this.lost('no CONNACK in time');
     } else if (this.pingDeadlineMs <= nowMs) {
       this.lost('no PINGRESP in time');
     } else if (this.state === 'connected' && this.keepAliveMs > 0 && this.pingDueMs() <= nowMs) {
@@ -191,7 +185,7 @@ export class Client implements PacketTarget {
 
   onOpen(): void {
     const { owner, profile } = this;
-    this.transition('opened');
+    this.state = nextState(this.state, 'opened');
     // 3.1.1 keeps a session only when both sides of its life are not clean (MQTT-3.1.2-6).
     const cleanStart =
       this.connection.version === 4
@@ -203,7 +197,7 @@ export class Client implements PacketTarget {
       keepAliveS: Math.min(65535, Math.ceil(profile.keepAliveMs / 1000)),
       username: profile.username,
       password: profile.password,
-      will: owner.will(),
+      will: this.will(),
       sessionExpiryS: profile.sessionExpiryS,
       receiveMaximum: profile.receiveMax,
       maximumPacketSize: profile.packetSizeMax,
@@ -213,6 +207,14 @@ export class Client implements PacketTarget {
       return;
     }
     this.connection.flush(end);
+  }
+
+  private will(): Will | undefined {
+    const will = this.owner.will();
+    if (will === undefined || (this.willRetain && will.qos <= this.willQosMax)) return will;
+    const { delayS, payload, topic } = will;
+    const qos = will.qos > this.willQosMax ? this.willQosMax : will.qos;
+    return { topic, payload, qos, retain: will.retain && this.willRetain, delayS };
   }
 
   onWritable(room: number): void {
@@ -243,9 +245,13 @@ export class Client implements PacketTarget {
   }
 
   onStreamError(reason: string | undefined): void {
-    const words = reason === undefined ? 'closed by the server' : reason;
-    if (this.state === 'greeting') this.unanswered(words);
-    else this.lost(words);
+    // Before CONNACK: an outage, or a server's way to refuse this version.
+    if (this.state === 'greeting' && this.versionChoice.closed(this.connection.version)) {
+      this.release();
+      this.open('refused');
+    } else {
+      this.lost(reason === undefined ? 'closed by the server' : reason);
+    }
   }
 
   // Packets.
@@ -317,6 +323,10 @@ export class Client implements PacketTarget {
       return false;
     }
     if (code !== SUCCESS) {
+      // The will asks for more than this server takes (MQTT-3.2.2-13, MQTT-3.2.2-12): with less of
+      // it the next attempt may be let in.
+      if (code === RETAIN_NOT_SUPPORTED) this.willRetain = false;
+      if (code === QOS_NOT_SUPPORTED) this.willQosMax = 0;
       this.lost(`connection refused: ${reasonName(code, version)}`);
       return false;
     }
@@ -345,7 +355,7 @@ export class Client implements PacketTarget {
   private accept(packet: Packet): void {
     this.versionChoice.accepted(this.connection.version);
     this.connection.accepted(packet);
-    this.transition('accepted');
+    this.state = nextState(this.state, 'accepted');
     this.deadlineMs = Number.POSITIVE_INFINITY;
     const keepAliveS = packet.serverKeepAliveS;
     this.keepAliveMs = keepAliveS >= 0 ? keepAliveS * 1000 : this.profile.keepAliveMs;
@@ -422,9 +432,9 @@ export class Client implements PacketTarget {
   }
 
   private open(event: ClientEvent): void {
-    this.transition(event);
+    this.state = nextState(this.state, event);
     const nowMs = this.platform.clock.monotonicMs();
-    this.connection.version = this.versionChoice.next(nowMs);
+    this.connection.version = this.versionChoice.next(nowMs, event === 'refused');
     this.deadlineMs = nowMs + this.profile.connectMsMax;
     this.connection.open(this.profile.broker, STREAM_HANDLERS, this);
   }
@@ -444,19 +454,13 @@ export class Client implements PacketTarget {
     connection.flush(writeDisconnect(transmit, 0, version, reasonCode, sessionExpiryS));
   }
 
-  /** CONNECT got no answer: an outage, or a server's way to refuse this version. */
-  private unanswered(reason: string): void {
-    this.versionChoice.closed(this.connection.version);
-    this.lost(reason);
-  }
-
   private lost(reason: string): void {
     if (this.state === 'idle' || this.state === 'waiting') return;
     const nowMs = this.platform.clock.monotonicMs();
     const wasConnected = this.state === 'connected';
     if (wasConnected && nowMs - this.connectedMs >= STABLE_MS) this.failureCount = 0;
     this.release();
-    this.transition('lost');
+    this.state = nextState(this.state, 'lost');
     this.deadlineMs = nowMs + this.backoffMs();
     this.failureCount += 1;
     this.owner.onDisconnected(reason, wasConnected);
@@ -484,12 +488,6 @@ export class Client implements PacketTarget {
   private doubtSession(): void {
     this.subscribed = false;
     this.delivery.session.doubtIncoming();
-  }
-
-  private transition(event: ClientEvent): void {
-    const next = TRANSITIONS[this.state][event];
-    if (next === undefined) throw new Error(`MQTT client: ${event} in state ${this.state}`);
-    this.state = next;
   }
 }
 

@@ -12,7 +12,7 @@ import { frameSize } from './read.ts';
 export interface PacketTarget {
   /** One whole packet, valid until the return; false stops: the connection is gone. */
   onPacket(source: Uint8Array, start: number, end: number): boolean;
-  /** A PUBLISH too large to hold went by; packetId is 0 at QoS 0. False stops. */
+  /** A PUBLISH too large to hold went by; packetId is 0 where it has none. False stops. */
   onOversize(qos: number, packetId: number): boolean;
   /** The Remaining Length is malformed, or a packet that must be read whole is too large. */
   onUnframed(): void;
@@ -176,7 +176,9 @@ export class Receiver {
     this.skipAt += count;
     this.skipCount -= count;
     if (this.skipCount > 0) return start + count;
-    const packetId = this.skipQos === 0 ? 0 : this.skipPacketId;
+    // A topic that reaches past the packet leaves no packet id, or half of one.
+    const hasId = this.skipQos > 0 && 4 + this.skipTopicSize <= this.skipAt;
+    const packetId = hasId ? this.skipPacketId : 0;
     return this.target.onOversize(this.skipQos, packetId) ? start + count : EMPTY;
   }
 }

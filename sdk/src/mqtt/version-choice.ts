@@ -1,9 +1,10 @@
 // Which MQTT version to speak: 5 first, 3.1.1 where the server refuses 5.
 //
 // A server says so with return code 1 or reason 0x84, or it just closes. Closing is also what an
-// outage looks like, so 3.1.1 is remembered after a refusal at once but after a close only when
-// it happened twice in a row that 5 was closed and 3.1.1 accepted: an outage must not
-// downgrade a fleet. 5 is probed again every day.
+// outage looks like, and an outage must not downgrade a fleet: 3.1.1 is tried at once after a
+// close and only then, so that the first attempt after an outage speaks 5; and it is remembered
+// after a refusal at once, but after a close only when it happened twice in a row that 5 was
+// closed and 3.1.1 accepted. 5 is probed again every day.
 
 import type { Settings } from '../platform.ts';
 import type { ProtocolVersion } from './packet.ts';
@@ -34,7 +35,7 @@ export function refusesVersion(
 export class VersionChoice {
   private readonly fixed: ProtocolVersion | 0;
   private readonly settings: Settings;
-  /** The next attempt speaks 3.1.1 because of the last one's outcome. */
+  /** Why this attempt, or the next one, speaks 3.1.1 although that is not remembered. */
   private fallback: 'none' | 'refused' | 'closed' = 'none';
   private closedCount = 0;
   private remembered: boolean;
@@ -52,9 +53,10 @@ export class VersionChoice {
     this.probeAtMs = nowMs + PROBE_MS;
   }
 
-  /** The version of the attempt that begins now. */
-  next(nowMs: number): ProtocolVersion {
+  /** The version of the attempt that begins now; `atOnce` after one that was refused or closed. */
+  next(nowMs: number, atOnce: boolean): ProtocolVersion {
     if (this.fixed !== 0) return this.fixed;
+    if (this.fallback === 'closed' && !atOnce) this.fallback = 'none';
     if (this.fallback !== 'none') return 4;
     if (!this.remembered) return 5;
     if (nowMs < this.probeAtMs) return 4;
@@ -84,12 +86,15 @@ export class VersionChoice {
     return false;
   }
 
-  /** The connection ended after CONNECT and before CONNACK. */
-  closed(version: ProtocolVersion): void {
-    if (this.fixed !== 0) return;
-    // The next attempt is of the other version: one of the two tells server from outage.
+  /**
+   * The connection ended after CONNECT and before CONNACK; true when 3.1.1 should be tried at
+   * once. If that is closed too it was an outage.
+   */
+  closed(version: ProtocolVersion): boolean {
+    if (this.fixed !== 0) return false;
     this.fallback = version === 5 ? 'closed' : 'none';
     if (version === 4) this.closedCount = 0;
+    return version === 5;
   }
 
   private forget(): void {

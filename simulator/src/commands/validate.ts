@@ -1,7 +1,7 @@
 // `flotilla validate`: is this scenario right?
 
 import type { CommandModule } from 'yargs';
-import { loadScenario } from '../scenario/load.ts';
+import { loadScenario, ScenarioError } from '../scenario/load.ts';
 
 interface ValidateArguments {
   scenario: string[];
@@ -17,14 +17,18 @@ export const validateCommand: CommandModule<object, ValidateArguments> = {
       .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
       .example('$0 validate scenarios/*.yaml', 'all of them'),
   handler: ({ scenario: files, json }) => {
-    const valid = files.map((file) => {
-      const { scenario } = loadScenario(file);
-      return {
-        file,
-        name: scenario.name,
-        devices: scenario.fleets.reduce((sum, { count }) => sum + count, 0),
-      };
-    });
+    const valid: { file: string; name: string; devices: number }[] = [];
+    const mistakes: string[] = [];
+    for (const file of files) {
+      try {
+        const { fleets, name } = loadScenario(file).scenario;
+        valid.push({ file, name, devices: fleets.reduce((sum, { count }) => sum + count, 0) });
+      } catch (error) {
+        if (!(error instanceof ScenarioError)) throw error;
+        mistakes.push(...error.lines);
+      }
+    }
+    if (mistakes.length > 0) throw new ScenarioError(mistakes);
     if (json) {
       console.log(JSON.stringify(valid, undefined, 2));
       return;

@@ -21,6 +21,10 @@ export class Child<In, Out> {
     // 'advanced' passes typed arrays as they are.
     this.process = fork(fileURLToPath(moduleUrl(name)), [], { serialization: 'advanced' });
     this.process.on('message', (message) => onMessage(message as Out));
+    // It could not be started, or went while it was told something.
+    this.process.on('error', (error) => {
+      if (!this.stopped) onExit(error.message);
+    });
     this.process.on('exit', (code, signal) => {
       if (!this.stopped) onExit(signal === null ? `exit code ${code}` : `signal ${signal}`);
     });

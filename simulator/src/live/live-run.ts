@@ -36,7 +36,7 @@ import type {
   WorkerResult,
   WorkerTask,
 } from './messages.ts';
-import { checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
+import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 
 export interface LiveRunOptions {
@@ -103,6 +103,7 @@ export class LiveRun {
   async execute(): Promise<Outcome> {
     const { scenario } = this.loaded;
     try {
+      checkDuration(scenario.durationMs);
       checkOpenFiles(deviceCount(scenario));
       const target = await this.orFail(this.findBroker());
       this.startObserver(target);
@@ -115,6 +116,7 @@ export class LiveRun {
       await this.orFail(this.settle());
       const finished = await this.orFail(this.finish(results));
       await this.cleanUp(target, finished.results);
+      this.checkAnyConnect();
       return this.outcome(finished.results, finished.seen, durationMs);
     } finally {
       await this.pool?.destroy();
@@ -220,6 +222,8 @@ export class LiveRun {
       minThreads: workerCount,
       maxThreads: workerCount,
     });
+    // A worker that dies while another's death ends the run has no task left to reject.
+    this.pool.on('error', (error: Error) => this.fail(`a worker died: ${error.message}`));
     const tasks = Array.from({ length: workerCount }, (_, worker) => {
       const { port1, port2 } = new MessageChannel();
       const task: WorkerTask = {
@@ -292,6 +296,14 @@ export class LiveRun {
     this.fail(
       `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.reasons())}`,
     );
+  }
+
+  /** A run in which nobody got through measured nothing, whatever its thresholds say. */
+  private checkAnyConnect(): void {
+    const accepted = this.versionCounts();
+    const reasons = this.reasons();
+    if (this.interrupted || accepted[4] + accepted[5] > 0) return;
+    throw new RunError(`no device could connect: ${commonest(reasons)}`);
   }
 
   private checkAbort(registry: Registry, elapsedMs: number): void {

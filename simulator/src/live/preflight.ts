@@ -20,6 +20,8 @@ export class RunError extends Error {
 }
 
 const CONNECT_MS_MAX = 5000;
+/** Timers of Node take 31 bits of ms; beyond that they fire at once. */
+const RUN_MS_MAX = 2_147_483_647;
 /** Files beside the devices' sockets: pipes, modules, the observer, what libraries open. */
 const SPARE_FILES = 100;
 
@@ -80,6 +82,13 @@ function tryConnect(host: string, port: number): Promise<string | undefined> {
     clearTimeout(timer);
     socket.destroy();
   });
+}
+
+/** Throws `RunError` for a run in real time that is longer than a timer can be. */
+export function checkDuration(durationMs: number): void {
+  if (durationMs <= RUN_MS_MAX) return;
+  const days = Math.floor(RUN_MS_MAX / 86_400_000);
+  throw new RunError(`a live run lasts ${days} days at most: give it a shorter --duration`);
 }
 
 /** Throws `RunError` when `devices` sockets do not fit in this process's limit of open files. */

@@ -38,6 +38,8 @@ export interface Performance {
   readonly cpuMs: number;
   /** Largest resident size seen. */
   readonly rssBytes: number;
+  /** Why connections ended or failed, and how often. */
+  readonly disconnectReasons?: Readonly<Record<string, number>>;
   /** What a reader must know before they trust the figures, in words. */
   readonly warnings?: readonly string[];
   /** Further measurements, in units that their names end in. */

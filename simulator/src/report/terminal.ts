@@ -10,6 +10,9 @@ import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
 type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
 type Paint = (style: Style, text: string) => string;
 
+/** Reasons of lost connections that are told: the commonest. */
+const REASONS_SHOWN_MAX = 3;
+
 /** Whether a stream shows colours: a terminal, and no NO_COLOR (no-color.org). */
 export function hasColor(stream: { isTTY?: boolean; hasColors?: () => boolean }): boolean {
   return stream.isTTY === true && stream.hasColors?.() === true;
@@ -222,9 +225,13 @@ function verdict(summary: Summary, paint: Paint): string[] {
     formatBytes(rssBytes),
     ...(versions.node === undefined ? [] : [`Node ${versions.node.replace(/^v/, '')}`]),
   ].join(' · ');
-  const { warnings = [] } = performance;
+  const { disconnectReasons = {}, warnings = [] } = performance;
   const lines = [paint('dim', cost), '', ...warnings.map((text) => paint('yellow', `! ${text}`))];
-  if (warnings.length > 0) lines.push('');
+  const ends = Object.entries(disconnectReasons).sort(([, a], [, b]) => b - a);
+  for (const [reason, count] of ends.slice(0, REASONS_SHOWN_MAX)) {
+    lines.push(paint('dim', `disconnected: ${reason} (${formatInteger(count)})`));
+  }
+  if (warnings.length > 0 || ends.length > 0) lines.push('');
   if (passed) return [...lines, paint('green', paint('bold', 'PASSED'))];
   const crossed = summary.thresholds.filter(({ ok }) => !ok).length;
   const reasons = [

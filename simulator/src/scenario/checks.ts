@@ -55,6 +55,7 @@ function checkFleets(fleets: readonly Members[]): Mistake[] {
 /** What a fleet does: publish, subscribe, or what its application says. */
 function checkTraffic(fleet: Members, path: Path): Mistake[] {
   const { application, interval, kind = 'device', payload, rate, sensors, subscribe } = fleet;
+  if (Object.keys(fleet).length === 0) return []; // No map at all, as the schema says.
   const plain = kind === 'plain';
   const mistakes: Mistake[] = [];
   const wrong = (member: string, message: string) => {

@@ -3,7 +3,7 @@
 
 import { Device, type DeviceOptions, DeviceProfile } from '@flotilla/sdk';
 import { NodePlatform } from '@flotilla/sdk/node';
-import mqtt, { type IClientOptions, type MqttClient } from 'mqtt';
+import mqtt, { type MqttClient } from 'mqtt';
 import type { Broker } from '../support/brokers.ts';
 import { TestClient, type TestClientOptions } from './test-client.ts';
 import { Wire } from './wire.ts';
@@ -49,9 +49,9 @@ export class Peer {
     client.on('error', () => undefined);
   }
 
-  static async connect(port: number, options: IClientOptions): Promise<Peer> {
+  static async connect(port: number, clientId: string): Promise<Peer> {
     const url = `mqtt://127.0.0.1:${port}`;
-    const client = mqtt.connect(url, { protocolVersion: 4, reconnectPeriod: 0, ...options });
+    const client = mqtt.connect(url, { protocolVersion: 4, reconnectPeriod: 0, clientId });
     const peer = new Peer(client);
     await until('MQTT.js connected', () => client.connected);
     return peer;
@@ -64,10 +64,8 @@ export class Peer {
       .map(({ payload }) => payload.toString());
   }
 
-  /** Returns the QoS that was granted. */
-  async subscribe(filter: string, qos: 0 | 1 | 2 = 1): Promise<number> {
-    const granted = await this.client.subscribeAsync(filter, { qos });
-    return granted[0]?.qos ?? 128;
+  async subscribe(filter: string, qos: 0 | 1 | 2 = 1): Promise<void> {
+    await this.client.subscribeAsync(filter, { qos });
   }
 
   async publish(
@@ -104,7 +102,7 @@ export class Scene {
     sceneCount += 1;
     const id = `s${sceneCount}`;
     const wire = await Wire.open(broker.port);
-    const peer = await Peer.connect(broker.port, { clientId: `${id}-peer` });
+    const peer = await Peer.connect(broker.port, `${id}-peer`);
     return new Scene(broker, id, wire, peer);
   }
 
@@ -119,9 +117,12 @@ export class Scene {
     this.wire.close();
   }
 
-  /** Our client, over the wire unless `port` says otherwise; `id` is the scene's by default. */
-  client(options: Partial<TestClientOptions> = {}): TestClient {
-    const client = new TestClient({ id: this.id, port: this.wire.port, ...options });
+  /** Our client with the scene's id, over the wire unless `port` says otherwise. */
+  client(options: Partial<TestClientOptions>): TestClient {
+    const { id, wire } = this;
+    const payload = Buffer.from('gone');
+    const will = { topic: `${id}/gone`, payload, qos: 1, retain: false, delayS: 0 } as const;
+    const client = new TestClient({ id, port: wire.port, will, ...options });
     this.endings.push(() => client.stop());
     return client;
   }
@@ -142,19 +143,29 @@ export class Scene {
     return device;
   }
 
+  /** Cuts the wire and keeps the client away; resolves when the broker has noticed. */
+  async lose(client: TestClient): Promise<void> {
+    const topic = `${this.id}/gone`;
+    await this.peer.subscribe(topic);
+    client.staysAway = true;
+    this.wire.cut();
+    await until('the broker noticed', () => this.peer.texts(topic).length === 1);
+    await until('the client noticed', () => !client.isConnected);
+  }
+
   /** One more independent client. */
-  async anotherPeer(options: IClientOptions = {}): Promise<Peer> {
+  async anotherPeer(): Promise<Peer> {
     sceneCount += 1;
-    const peer = await Peer.connect(this.broker.port, { clientId: `p${sceneCount}`, ...options });
+    const peer = await Peer.connect(this.broker.port, `p${sceneCount}`);
     this.endings.push(() => peer.drop());
     return peer;
   }
 
-  /** What a new subscriber is sent at once: the retained messages of the filter. */
-  async retained(filter: string, count = 1): Promise<PeerMessage[]> {
+  /** What a new subscriber is sent at once. */
+  async retained(topic: string): Promise<PeerMessage[]> {
     const late = await this.anotherPeer();
-    await late.subscribe(filter);
-    await until(`retained messages of ${filter}`, () => late.received.length >= count);
+    await late.subscribe(topic);
+    await until(`the retained message of ${topic}`, () => late.received.length > 0);
     late.drop();
     return late.received;
   }

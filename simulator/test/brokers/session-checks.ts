@@ -54,9 +54,7 @@ function checkResumption({ traits, version, play }: Subject): void {
       wire.mute('broker');
       client.publish(7, 'out', 'seven', 1);
       await until('it reached the broker', () => peer.received.length === 1);
-      client.staysAway = true;
-      wire.cut();
-      await until('gone', () => wire.isIdle && !client.isConnected);
+      await scene.lose(client);
       await peer.publish(`${id}/in`, 'first');
       await peer.publish(`${id}/in`, 'second');
       client.comeBack();
@@ -69,8 +67,8 @@ function checkResumption({ traits, version, play }: Subject): void {
       const [sent, again] = wire.packets('client', 'publish');
       expect(sent).toMatchObject({ qos: 1, dup: false });
       expect(again).toMatchObject({ qos: 1, dup: true, messageId: sent?.messageId });
-      await until('both copies', () => peer.received.length === 2);
-      expect(peer.texts()).toEqual(['seven', 'seven']);
+      await until('both copies', () => peer.texts(`${id}/out`).length === 2);
+      expect(peer.texts(`${id}/out`)).toEqual(['seven', 'seven']);
       expect(client.received.map(({ text }) => text)).toEqual(['first', 'second']);
     }),
   );
@@ -111,10 +109,8 @@ function checkKeepAlive({ traits, version, play }: Subject): void {
     'keep-alive holds an idle connection, and a client that falls silent is gone',
     play(async (scene) => {
       const { id, peer, wire } = scene;
-      await peer.subscribe(`${id}/status`);
-      const payload = Buffer.from('gone');
-      const will = { topic: `${id}/status`, payload, qos: 1, retain: false, delayS: 0 } as const;
-      const client = scene.client({ protocol: version, keepAliveMs: KEEP_ALIVE_MS, will });
+      await peer.subscribe(`${id}/gone`);
+      const client = scene.client({ protocol: version, keepAliveMs: KEEP_ALIVE_MS });
       await until('two answers', () => wire.packets('broker', 'pingresp').length === 2);
       // Two pings take longer than the broker would have waited without any.
       expect(client.resumed).toEqual([false]);
@@ -132,11 +128,9 @@ function checkTakeover({ traits, version, play }: Subject): void {
     'a second client of the same id takes over, and the first is told to go',
     play(async (scene) => {
       const { id, peer, wire } = scene;
-      const topic = `${id}/status`;
+      const topic = `${id}/gone`;
       await peer.subscribe(topic);
-      const payload = Buffer.from('gone');
-      const will = { topic, payload, qos: 1, retain: false, delayS: 0 } as const;
-      const first = scene.client({ protocol: version, will });
+      const first = scene.client({ protocol: version });
       await until('connected', () => first.isConnected);
       first.staysAway = true;
       const second = scene.client({ protocol: version, port: scene.brokerPort });

@@ -17,7 +17,7 @@ export function checkNegotiation({ traits, play }: Subject): void {
   test(
     'asks for MQTT 5 first, falls back where that is refused, and remembers it',
     play(async (scene) => {
-      const client = scene.client();
+      const client = scene.client({});
       await until('connected', () => client.isConnected);
       for (let count = 1; count <= RECONNECTS; count++) {
         scene.wire.cut();

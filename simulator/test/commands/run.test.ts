@@ -15,8 +15,8 @@ afterAll(async () => {
   for (const broker of brokers) await broker.stop();
 });
 
-describe('a run that passes', () => {
-  test.concurrent('with --json prints one document, which the files repeat', async () => {
+describe('a run', () => {
+  test.concurrent('that passes, with --json, prints one document, which the files repeat', async () => {
     const file = writeScenario({
       name: 'small',
       count: 10,
@@ -45,9 +45,7 @@ describe('a run that passes', () => {
     // What is for the eye goes elsewhere.
     expect(run.stderr).toContain('small: 10 devices on an embedded broker, seed 1');
   });
-});
 
-describe('a run that does not', () => {
   test.concurrent('ends early where a threshold says so, with 99', async () => {
     const file = writeScenario({
       name: 'aborted',
@@ -72,7 +70,7 @@ describe('a run that does not', () => {
     expect(xml).toContain('<failure type="threshold" message="messages_produced: count &#60; 15');
   });
 
-  test.concurrent('writes to a file that cannot be: says so, with 1', async () => {
+  test.concurrent('that cannot write its summary says so, with 1', async () => {
     const file = writeScenario({ name: 'unwritable', count: 1, duration: '500ms' });
     const run = await flotilla('run', file, '--json', '--summary-export', join(file, 'x.json'));
     expect(run.code).toBe(1);

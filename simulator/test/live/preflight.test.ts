@@ -1,6 +1,11 @@
 import { createServer, type Server } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
-import { checkOpenFiles, RunError, resolveTarget } from '../../src/live/preflight.ts';
+import {
+  checkDuration,
+  checkOpenFiles,
+  RunError,
+  resolveTarget,
+} from '../../src/live/preflight.ts';
 import type { Broker } from '../../src/scenario/schema.ts';
 import { CommandLine } from '../support/command-line.ts';
 import { freePort } from '../support/mosquitto.ts';
@@ -78,6 +83,11 @@ describe('the target of a run', () => {
     await expect(resolveTarget(broker('127.0.0.1', port), forbid)).rejects.toThrow('not there');
     expect(connections).toBe(0);
   });
+});
+
+test('a run in real time is no longer than a timer can be', () => {
+  checkDuration(24 * 86_400_000);
+  expect(() => checkDuration(25 * 86_400_000)).toThrow('a live run lasts 24 days at most');
 });
 
 describe('the limit of open files', () => {

@@ -42,6 +42,8 @@ const FAILED = `
     messages_produced       8,400  420/s
     messages_acknowledged   8,394  420/s
     messages_observed       8,394  420/s
+    messages_received           0
+    samples_missed              0
     messages_delivered     99.92%
 
   2 workers · 5.20s CPU · 184 MB · Node 24.1.0

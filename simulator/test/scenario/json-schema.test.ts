@@ -24,7 +24,7 @@ describe('the JSON Schema', () => {
   it('is of a version that editors know, and of the form of files: defaults may be absent', () => {
     expect(schema.$schema).toBe('http://json-schema.org/draft-07/schema#');
     expect(schema.required).toEqual(['name', 'fleets', 'duration']);
-    expect(fleet.required).toEqual(['name', 'count', 'interval', 'sensors']);
+    expect(fleet.required).toEqual(['name', 'count']);
     expect(fleet.properties?.keepAlive?.default).toBe('60s');
     expect(schema.properties?.topics?.default).toBe('devices/{id}/{topic}');
   });

@@ -21,8 +21,13 @@ describe('a good file', () => {
           name: 'a',
           count: 10,
           id: '{run}-{fleet}-{index}',
+          kind: 'device',
           intervalMs: 1_000,
           qos: 1,
+          payloadSize: 0,
+          subscribe: [],
+          churnMs: 0,
+          retry: { minMs: 1_000, maxMs: 60_000 },
           sensors: [{ name: 'x', model: { kind: 'constant', value: 1 } }],
           keepAliveMs: 60_000,
           sessionExpiryMs: 3_600_000,
@@ -110,8 +115,13 @@ thresholds:
       name: 'a-1',
       count: 1_500,
       id: 'x:{fleet}.{index}',
+      kind: 'device',
       intervalMs: 250,
       qos: 0,
+      payloadSize: 0,
+      subscribe: [],
+      churnMs: 0,
+      retry: { minMs: 1_000, maxMs: 60_000 },
       keepAliveMs: 0,
       sessionExpiryMs: 7_200_000,
       protocol: '5',
@@ -279,6 +289,34 @@ describe('files that are no YAML', () => {
 });
 
 describe('mistakes', () => {
+  it('are found in what a fleet is to do', () => {
+    const text = `name: traffic
+fleets:
+  - { name: a, count: 1, interval: 1s }
+  - { name: b, count: 1, interval: 1s, rate: 5, kind: plain }
+  - { name: c, count: 1, interval: 1s, kind: plain, sensors: [{ name: x, model: constant, value: 1 }] }
+  - { name: d, count: 1, interval: 1s, payload: 1KB, sensors: [{ name: x, model: constant, value: 1 }] }
+  - { name: e, count: 1, kind: plain, interval: 1s, payload: 64B }
+duration: 20s
+`;
+    expect(mistakes(text)).toEqual([
+      'f:3:5: fleets[0]: publishes, so it needs sensors (or kind: plain)',
+      'f:4:46: fleets[1].rate: give interval or rate, not both',
+      'f:5:62: fleets[2].sensors: are of devices: a plain client has none',
+      'f:6:49: fleets[3].payload: is of plain clients (kind: plain)',
+      'f:7:62: fleets[4].payload: expected at least 128B, got "64B"',
+    ]);
+  });
+
+  it('an application must be there', () => {
+    const text = `name: app
+fleets:
+  - { name: a, count: 1, application: nowhere.ts }
+duration: 20s
+`;
+    expect(mistakes(text).join()).toMatch(/^f:3:39: fleets\[0\]\.application: there is no file "/);
+  });
+
   it('come all at once, in the order of the file', () => {
     const text = `name: Tele_metry
 seed: -1
@@ -294,7 +332,7 @@ fleets:
   - name: a
     count: 0
     interval: 5
-    qos: 2
+    qos: 3
     protocol: 4
     buffer: 4GB
     sensors:
@@ -312,16 +350,15 @@ duration: 20s
       'f:2:7: seed: expected a whole number from 0 to 4294967295, got -1',
       'f:3:8: start: expected a time such as 2026-01-01T00:00:00Z, got "yesterday"',
       'f:4:9: topics: expected a topic with {id} and {topic} and without + and #, got "devices/{id}"',
-      'f:6:5: fleets[0].interval: is missing: expected a duration such as 250ms, 90s, 5m, 1h or 7d',
+      'f:6:5: fleets[0]: does nothing: give it an interval, a rate, subscribe or an application',
       'f:7:12: fleets[0].count: expected a count such as 500, 10k or 1M, got "many"',
-      'f:8:14: fleets[0].sensors: expected at least 1 entry, got 0',
       'f:9:16: fleets[0].keepAlive: expected a multiple of 1s, got "1500ms"',
       'f:10:5: fleets[0].qoss: unknown member; did you mean "qos"?',
       'f:11:9: fleets[0].id: expected an id pattern of letters, digits and . _ : - with {index} once, {run} and {fleet} if wanted, got "dev"',
       'f:12:11: fleets[1].name: another fleet is named "a" already',
       'f:13:12: fleets[1].count: expected at least 1, got 0',
       'f:14:15: fleets[1].interval: expected a duration such as 250ms, 90s, 5m, 1h or 7d, got 5',
-      'f:15:10: fleets[1].qos: expected one of 0, 1, got 2',
+      'f:15:10: fleets[1].qos: expected one of 0, 1, 2, got 3',
       'f:16:15: fleets[1].protocol: expected one of auto, 5, 3.1.1, got 4',
       'f:17:13: fleets[1].buffer: expected a size such as 512B, 4KB or 1MB, got "4GB"',
       'f:19:27: fleets[1].sensors[0].model: expected one of constant, random-walk, sine, noise, got "sin"; did you mean "sine"?',

@@ -10,7 +10,7 @@ import { Random } from '../../support/random.ts';
 import { listen, TRANSPORTS, type Transport, until } from './loopback.ts';
 
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
-const ROUND_COUNT = Number(process.env.COUNT ?? 30);
+const ROUND_COUNT = Number(process.env.COUNT ?? 25);
 const STREAM_COUNT = 50;
 const PACKET_SIZE_MAX = 4096;
 /** What a stream may be asked to write in one turn; together more than a batch holds. */

@@ -1,0 +1,123 @@
+// Files that commands read and write. Whatever lies at a path that a user gave, the outcome is the
+// file or one clear line.
+
+import {
+  closeSync,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  openSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { CommandError } from './command-error.ts';
+
+/** The largest flash that a file can hold, and so the largest image. */
+export const FILE_SIZE_MAX = 64 * 1024 * 1024;
+/** Keys and fuses are small. */
+export const TEXT_SIZE_MAX = 64 * 1024;
+
+const CAUSES: Readonly<Record<string, string>> = {
+  ENOENT: 'no such file or folder',
+  EACCES: 'permission denied',
+  EPERM: 'not permitted',
+  EISDIR: 'is a folder',
+  ENOTDIR: 'a part of its path is not a folder',
+  ELOOP: 'its symbolic links lead in a circle',
+  ENAMETOOLONG: 'the name is too long',
+  ENOSPC: 'no space left',
+  EROFS: 'on a read-only file system',
+  EEXIST: 'is there already',
+};
+
+function failure(path: string, error: unknown): CommandError {
+  if (error instanceof CommandError) return error;
+  const { code = '', message } = error as NodeJS.ErrnoException;
+  return new CommandError(`${path}: ${CAUSES[code] ?? message}`);
+}
+
+/** A pipe or a device could hang or never end, and must not be replaced by a file. */
+function checkRegular(path: string, stats: Stats): void {
+  if (stats.isDirectory()) throw new CommandError(`${path}: is a folder`);
+  if (!stats.isFile()) throw new CommandError(`${path}: is not a regular file`);
+}
+
+/** The content of a file of at most `sizeMax` bytes. Throws a CommandError. */
+export function readBytes(path: string, sizeMax = FILE_SIZE_MAX): Uint8Array {
+  try {
+    checkRegular(path, statSync(path));
+    const file = openSync(path, 'r');
+    try {
+      const { size } = fstatSync(file);
+      if (size > sizeMax) {
+        throw new CommandError(`${path}: ${size} bytes are too many, at most ${sizeMax} are read`);
+      }
+      return new Uint8Array(readFileSync(file));
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    throw failure(path, error);
+  }
+}
+
+/** The text of a small file. Throws a CommandError. */
+export function readText(path: string): string {
+  return Buffer.from(readBytes(path, TEXT_SIZE_MAX)).toString('utf8');
+}
+
+/** True where there is anything at this path. Throws a CommandError. */
+export function exists(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch (error) {
+    throw failure(path, error);
+  }
+}
+
+/** Writes a file that must not be there yet. Throws a CommandError. */
+export function createFile(path: string, text: string, mode: number): void {
+  try {
+    writeNew(path, Buffer.from(text), mode);
+  } catch (error) {
+    throw failure(path, error);
+  }
+}
+
+/**
+ * Writes a file, or replaces it at once: it is written beside and renamed, so that an interruption
+ * leaves the old one or the new one. Throws a CommandError.
+ */
+export function replaceFile(path: string, bytes: Uint8Array): void {
+  try {
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats !== undefined) checkRegular(path, stats);
+    const target = stats === undefined ? path : realpathSync(path);
+    const beside = `${target}.${process.pid}.tmp`;
+    try {
+      writeNew(beside, bytes, stats?.mode ?? 0o666);
+      renameSync(beside, target);
+    } catch (error) {
+      rmSync(beside, { force: true });
+      throw error;
+    }
+  } catch (error) {
+    throw failure(path, error);
+  }
+}
+
+function writeNew(path: string, bytes: Uint8Array, mode: number): void {
+  const file = openSync(path, 'wx', mode);
+  try {
+    let done = 0;
+    while (done < bytes.length) done += writeSync(file, bytes, done);
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
