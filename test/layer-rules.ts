@@ -28,6 +28,8 @@ export interface Import {
   readonly line: number;
   /** True when nothing of it is left at run time. */
   readonly typeOnly: boolean;
+  /** Names that are left at run time; undefined where it takes all, or for its effects. */
+  readonly names: readonly string[] | undefined;
 }
 
 const SDK = /^@flotilla\/sdk(\/|$)/;
@@ -47,11 +49,16 @@ interface Zone {
   readonly path: RegExp;
   /** Specifiers that are not relative. */
   readonly may: readonly RegExp[];
-  /** Of those, the ones of which only types may be used. */
+  /** Others of which only types may be used. */
   readonly mayTypes?: readonly RegExp[];
+  /** And the names that may be used of them all the same. */
+  readonly mayNames?: readonly string[];
   /** Where relative imports may lead; the own workspace when absent. */
   readonly within?: RegExp;
 }
+
+/** The SDK tells a power cut by this class, so whoever cuts the power has to throw this very one. */
+const POWER_LOSS = ['PowerLoss'];
 
 const ZONES: readonly Zone[] = [
   { path: /^sdk\/src\//, may: [], within: /^sdk\/src\// },
@@ -62,11 +69,13 @@ const ZONES: readonly Zone[] = [
     path: /^bootloader-sim\/(bin\/|src\/(cli|node-crypto)\.ts|src\/commands\/)/,
     may: [NODE, /^(yargs|piscina)(\/|$)/],
     mayTypes: [PLATFORM],
+    mayNames: POWER_LOSS,
   },
   {
     path: /^bootloader-sim\/src\//,
     may: [],
     mayTypes: [PLATFORM],
+    mayNames: POWER_LOSS,
     within: /^bootloader-sim\/src\/(?!(cli|node-crypto)\.ts|commands\/)/,
   },
   { path: /^bootloader-sim\//, may: [SDK, BOOTLOADER, NODE, THIRD_PARTY] },
@@ -95,10 +104,20 @@ export function importsOf(file: SourceFile): Import[] {
       line: lineOf(file, node.start),
       // `import { type A }` still loads the module (verbatimModuleSyntax).
       typeOnly: [node.importKind, node.exportKind].includes('type') || node.type === 'TSImportType',
+      names: namesOf(node),
     });
     return true;
   });
   return found;
+}
+
+/** What an `import { a, type B }` takes at run time: `a`. */
+function namesOf(node: Node): string[] | undefined {
+  if (node.type !== 'ImportDeclaration' || node.specifiers.length === 0) return undefined;
+  const isNamed = ({ type }: Node) => type === 'ImportSpecifier';
+  if (!node.specifiers.every(isNamed)) return undefined;
+  const values: Node[] = node.specifiers.filter(({ importKind }: Node) => importKind !== 'type');
+  return values.map(({ imported }) => imported.name);
 }
 
 /** The node that names the other module, if this node refers to one. */
@@ -160,7 +179,7 @@ function relativeProblem(
 
 function problemOf(
   path: string,
-  { specifier, typeOnly }: Import,
+  { names, specifier, typeOnly }: Import,
   repository: Repository,
 ): string | undefined {
   const zone = ZONES.find((candidate) => candidate.path.test(path)) as Zone;
@@ -171,7 +190,11 @@ function problemOf(
     const problem = relativeProblem(path, target, repository, zone);
     return problem && `${specifier} ${problem}`;
   }
-  const may = [...zone.may, ...(typeOnly ? (zone.mayTypes ?? []) : [])];
+  const { mayNames = [], mayTypes = [] } = zone;
+  // Without a name it would still load the module (verbatimModuleSyntax).
+  const isNamed = names !== undefined && names.length > 0;
+  const isAllowed = typeOnly || (isNamed && names.every((name) => mayNames.includes(name)));
+  const may = [...zone.may, ...(isAllowed ? mayTypes : [])];
   if (!may.some((allowed) => allowed.test(specifier))) return `may not import ${specifier}`;
   if (NODE.test(specifier)) return undefined;
   const declared = declaredFor(path, repository).has(packageNameOf(specifier));

@@ -259,7 +259,8 @@ async function measureMessages(
     const busy = await observe(rig, windowMs);
     await rig.endProfile();
     await rig.ask({ kind: 'stop-publishing' });
-    await delay(SETTLE_MS);
+    // Timers that were set for the next message still fire once.
+    await delay(INTERVAL_MS + SETTLE_MS);
     const idle = await observe(rig, idleMs);
     const { messages, payloadBytes } = await rig.verify(devices);
     const idleUsPerS = (idle.threadUs / idle.durationMs) * 1000;

@@ -25,8 +25,8 @@ export interface FlowResult {
   readonly findings: readonly Finding[];
 }
 
-/** A flow has more violations than anyone reads; these are kept with their case. */
-const FINDINGS_MAX = 20;
+/** A flow has more violations than anyone reads; so many sorts of them are kept with a case. */
+const FINDINGS_MAX = 40;
 
 /** Sectors (4 KB each) and verdicts that are remembered between cases. */
 const POOL_COUNT_MAX = 8192;
@@ -67,6 +67,7 @@ class FlowCases {
   private readonly counts: Record<string, number> = {};
   private readonly violationCounts: Record<string, number> = {};
   private readonly findings: Finding[] = [];
+  private readonly sorts = new Set<string>();
   private caseCount = 0;
   private untold = 0;
 
@@ -183,7 +184,11 @@ class FlowCases {
 
   private note(caseId: string, { invariant, text }: Violation): void {
     this.violationCounts[invariant] = (this.violationCounts[invariant] ?? 0) + 1;
-    if (this.findings.length < FINDINGS_MAX) this.findings.push({ caseId, invariant, text });
+    // One of each sort: neighbouring bits of one operation all tell the same.
+    const sort = `${invariant} ${caseId.replaceAll(/:\d+/g, '')}`;
+    if (this.findings.length === FINDINGS_MAX || this.sorts.has(sort)) return;
+    this.sorts.add(sort);
+    this.findings.push({ caseId, invariant, text });
   }
 }
 

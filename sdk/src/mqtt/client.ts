@@ -213,7 +213,7 @@ export class Client implements PacketTarget {
     const will = this.owner.will();
     if (will === undefined || (this.willRetain && will.qos <= this.willQosMax)) return will;
     const { delayS, payload, topic } = will;
-    const qos = will.qos > this.willQosMax ? this.willQosMax : will.qos;
+    const qos = Math.min(will.qos, this.willQosMax) as Qos;
     return { topic, payload, qos, retain: will.retain && this.willRetain, delayS };
   }
 

@@ -1,7 +1,7 @@
 // Topics by template: 'devices/{id}/{topic}' is stored once per fleet and written with the
 // device's id straight into the packet, so no device stores a topic.
 
-import { utf8Size, writeUtf8 } from '../codec/text.ts';
+import { equalsUtf8, utf8Size, writeUtf8 } from '../codec/text.ts';
 
 /** Largest topic in bytes (MQTT 3.1.1 §1.5.3: a two-byte length). */
 export const TOPIC_SIZE_MAX = 65535;
@@ -20,7 +20,8 @@ export class TopicTemplate {
   constructor(text: string) {
     const id = text.indexOf('{id}');
     const topic = text.indexOf('{topic}');
-    if (id < 0 || topic < id || text.indexOf('{id}', id + 1) >= 0) {
+    const again = text.indexOf('{id}', id + 1) >= 0 || text.indexOf('{topic}', topic + 1) >= 0;
+    if (id < 0 || topic < id || again) {
       throw new RangeError(`topic template '${text}': expected {id} and then {topic}, once each`);
     }
     if (text.indexOf('+') >= 0 || text.indexOf('#') >= 0) {
@@ -55,13 +56,9 @@ export class TopicTemplate {
 
   /** True when source[start, end) is the topic of `id` and `topic`. */
   matches(source: Uint8Array, start: number, end: number, id: string, topic: string): boolean {
-    const expected = this.format(id, topic);
-    if (end - start !== utf8Size(expected)) return false;
-    for (let index = 0; index < expected.length; index += 1) {
-      // Ids and topic names are ASCII (checked at construction), so bytes are characters.
-      if (source[start + index] !== expected.charCodeAt(index)) return false;
-    }
-    return true;
+    // The size first: most topics that are not this one differ in it.
+    if (end - start !== this.size(id, topic)) return false;
+    return equalsUtf8(source, start, end, this.format(id, topic));
   }
 
   /** The id in a topic that this template wrote, or '' when the topic is another's. */

@@ -1,0 +1,647 @@
+// The life of a client's connections in virtual time, against the broker model. What numbered
+// statements of the standards say is in statements*.test.ts; this is the rest, and what the model
+// test found.
+
+import { describe, expect, test } from 'vitest';
+import { ANSWER_MS_MAX, STABLE_MS } from '../../src/mqtt/client.ts';
+import type { ProtocolVersion } from '../../src/mqtt/packet.ts';
+import { reasonName } from '../../src/mqtt/reason-codes.ts';
+import { ModelOwner } from '../support/model-owner.ts';
+import { WireAudit } from '../support/wire-audit.ts';
+import { frame, VERSIONS } from './samples.ts';
+import { HOUR_MS, Scene } from './statements-scene.ts';
+
+const UINT32_MAX = 4294967295;
+
+/** A scene whose every packet is judged. */
+function audited(version: ProtocolVersion, options = {}): { scene: Scene; audit: WireAudit } {
+  const scene = Scene.connected(version, options);
+  const audit = new WireAudit(scene.world, { inflightMax: 8, keepAliveS: 60 });
+  scene.platform.link.taps.push(audit);
+  scene.owner.audit = audit;
+  scene.reconnect();
+  return { scene, audit };
+}
+
+function expectNoViolations(scene: Scene, audit?: WireAudit): void {
+  expect([...scene.broker.violations, ...scene.owner.failures]).toEqual([]);
+  expect(audit?.violations ?? []).toEqual([]);
+}
+
+describe.each(VERSIONS)('connecting, version %i', (version) => {
+  const codes = version === 4 ? [2, 3, 4, 5] : [0x80, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8a, 0x9f];
+
+  test.each(codes)('code %i is told by its name, and tried again', (code) => {
+    const scene = new Scene(version);
+    scene.broker.connackCode = code;
+    scene.start();
+    scene.world.advance(20_000);
+    const words = `connection refused: ${reasonName(code, version)}`;
+    expect(scene.owner.disconnects.length).toBeGreaterThan(3);
+    expect(new Set(scene.owner.disconnects)).toEqual(new Set([words]));
+    scene.broker.connackCode = 0;
+    scene.untilConnected(1);
+  });
+
+  test('attempts that get no answer end: connect, then CONNACK', () => {
+    const scene = new Scene(version, { connectMsMax: 3000 });
+    scene.platform.link.mute = true;
+    scene.start();
+    scene.world.advance(3000);
+    expect(scene.owner.disconnects).toEqual(['connect timed out']);
+    scene.platform.link.mute = false;
+    scene.broker.silent = true;
+    scene.world.advance(5000);
+    expect(scene.owner.disconnects.slice(0, 2)).toEqual([
+      'connect timed out',
+      'no CONNACK in time',
+    ]);
+    scene.broker.silent = false;
+    scene.untilConnected(1);
+  });
+
+  test('a connection that the network refuses is told in its words', () => {
+    const scene = new Scene(version);
+    scene.platform.link.refusal = 'host unreachable';
+    scene.start();
+    scene.world.advance(10);
+    expect(scene.owner.disconnects).toEqual(['host unreachable']);
+  });
+
+  test('what does not speak MQTT is told apart at its first byte', () => {
+    const scene = new Scene(version);
+    scene.platform.link.listener = (socket) => {
+      socket.onBytes = () => socket.write(new Uint8Array(Buffer.from('HTTP/1.1 400 Bad')));
+    };
+    scene.start();
+    scene.world.advance(10);
+    expect(scene.owner.disconnects).toEqual(['what answers there does not speak MQTT']);
+  });
+
+  test('stop in every state is silent for ever, and start begins anew', () => {
+    for (const ms of [0, 1, 2, 3, 4, 5, 2000]) {
+      const scene = new Scene(version);
+      scene.platform.link.delayMs = () => 1;
+      if (ms === 2000) scene.platform.link.refusal = 'connection refused';
+      scene.start();
+      scene.world.advance(ms === 2000 ? 2 : ms);
+      const { state } = scene.owner.client;
+      scene.world.turn(() => scene.owner.stop());
+      expect(scene.owner.client.state, state).toBe('idle');
+      expect(scene.owner.client.nextDeadlineMs()).toBe(Number.POSITIVE_INFINITY);
+      const { connectCount } = scene.platform.link;
+      scene.world.advance(HOUR_MS);
+      expect(scene.platform.link.connectCount).toBe(connectCount);
+      scene.platform.link.refusal = undefined;
+      scene.start();
+      scene.untilConnected(1);
+    }
+  });
+});
+
+describe('backoff', () => {
+  /** Ms from each loss to the attempt that follows it, with `random` for all jitter. */
+  function pauses(random: number, count: number): number[] {
+    const scene = new Scene(5, { retryMsMin: 1000, retryMsMax: 60_000 });
+    scene.platform.random = () => random;
+    scene.platform.link.refusal = 'connection refused';
+    const lostMs: number[] = [];
+    const found: number[] = [];
+    const { onDisconnected } = scene.owner;
+    scene.owner.onDisconnected = (reason) => {
+      lostMs.push(scene.world.nowMs);
+      onDisconnected.call(scene.owner, reason);
+    };
+    const { link } = scene.platform;
+    const connect = link.connect.bind(link);
+    link.connect = (handlers, target) => {
+      const last = lostMs[lostMs.length - 1];
+      if (last !== undefined) found.push(scene.world.nowMs - last);
+      return connect(handlers, target);
+    };
+    scene.start();
+    while (found.length < count) scene.world.advance(1000);
+    return found.slice(0, count);
+  }
+
+  test('is uniform over a window that doubles up to its largest', () => {
+    expect(pauses(0, 5)).toEqual([0, 0, 0, 0, 0]);
+    const largest = [1, 2, 4, 8, 16, 32, 60, 60, 60].map((s) => s * 1000 - 1);
+    expect(pauses(UINT32_MAX, 9)).toEqual(largest);
+    const half = [1, 2, 4, 8, 16, 32, 60, 60].map((s) => s * 500);
+    expect(pauses(2 ** 31, 8)).toEqual(half);
+    // After weeks of outage too.
+    expect(pauses(UINT32_MAX, 60)[59]).toBe(59_999);
+  });
+
+  test('a connection that does not last does not end the series; a stable one does', () => {
+    const scene = Scene.connected(5, { retryMsMin: 1000, retryMsMax: 60_000 });
+    const { client } = scene.owner;
+    for (let count = 1; count <= 4; count += 1) {
+      scene.world.advance(STABLE_MS - 2000);
+      scene.reconnect();
+      expect(client.failureCount).toBe(count);
+    }
+    scene.world.advance(STABLE_MS);
+    expect(client.failureCount).toBe(4);
+    scene.reconnect();
+    expect(client.failureCount).toBe(1);
+  });
+
+  test('comes back although the server accepts and closes at once, ever slower', () => {
+    const scene = new Scene(5, { retryMsMin: 1000, retryMsMax: 60_000 });
+    scene.broker.filter = (connection, packet) => {
+      if (packet.cmd === 'subscribe') connection.disconnect(0x97);
+      return packet.cmd !== 'subscribe';
+    };
+    scene.start();
+    scene.world.advance(HOUR_MS);
+    // Windows of 1, 2, 4 … 60 s: an hour has 120 means of 30 s and a few more.
+    expect(scene.broker.connectCount[5]).toBeLessThan(180);
+    expect(scene.owner.disconnects).toContain('server: Quota exceeded');
+  });
+});
+
+describe.each(VERSIONS)('keep-alive, version %i', (version) => {
+  test('PINGREQ goes out at three quarters of silence, either side’s', () => {
+    const scene = Scene.connected(version);
+    scene.world.advance(44_000);
+    expect(scene.sent('pingreq')).toHaveLength(0);
+    scene.world.advance(2000);
+    expect(scene.sent('pingreq')).toHaveLength(1);
+    // What it sends itself is no sign of life of the server.
+    for (let count = 0; count < 50; count += 1) {
+      scene.publish(0);
+      scene.world.advance(1000);
+    }
+    expect(scene.sent('pingreq')).toHaveLength(2);
+  });
+
+  test('no PINGRESP ends the connection', () => {
+    const scene = Scene.connected(version);
+    scene.ignored.add('pingreq');
+    scene.world.advance(45_000 + ANSWER_MS_MAX - 100);
+    expect(scene.owner.client.state).toBe('connected');
+    scene.world.advance(200);
+    expect(scene.owner.disconnects).toEqual(['no PINGRESP in time']);
+  });
+
+  test('a link that died without a word is noticed, full or not', () => {
+    for (const messages of [0, 40]) {
+      const scene = Scene.connected(version);
+      const { link } = scene.platform;
+      link.deviceNoticesMs = undefined;
+      link.cut();
+      for (let count = 0; count < messages; count += 1) scene.publish(1, 200);
+      scene.world.advance(60_000);
+      expect(scene.owner.disconnects).toEqual(['no PINGRESP in time']);
+      scene.untilConnected(2);
+      scene.world.advance(1000);
+      expect(scene.owner.pendingCount).toBe(0);
+    }
+  });
+});
+
+test("the server's keep-alive replaces ours, and 0 turns it off", () => {
+  const scene = new Scene(5, { keepAliveMs: 60_000 });
+  scene.broker.limits.serverKeepAliveS = 20;
+  scene.start();
+  scene.world.advance(100_000);
+  expect(scene.sent('pingreq')).toHaveLength(6);
+  scene.broker.limits.serverKeepAliveS = 0;
+  scene.reconnect();
+  scene.world.advance(HOUR_MS);
+  expect(scene.sent('pingreq')).toHaveLength(0);
+  scene.broker.limits.serverKeepAliveS = -1;
+  scene.reconnect();
+  scene.world.advance(100_000);
+  expect(scene.sent('pingreq')).toHaveLength(2);
+});
+
+describe.each(VERSIONS)('subscriptions, version %i', (version) => {
+  test('are restored when the session is gone, and only then', () => {
+    const scene = Scene.connected(version);
+    const counts = () =>
+      scene.broker.history.map((one) => {
+        return one.packets.filter((packet) => packet.cmd === 'subscribe').length;
+      });
+    scene.reconnect();
+    scene.reconnect();
+    expect(counts()).toEqual([1, 0, 0]);
+    scene.platform.link.cut();
+    scene.broker.forget('d1');
+    scene.untilConnected(4);
+    expect(counts()).toEqual([1, 0, 0, 1]);
+    scene.reconnect();
+    expect(counts()).toEqual([1, 0, 0, 1, 0]);
+  });
+
+  test('no SUBACK ends the connection; the next one subscribes again', () => {
+    const scene = new Scene(version);
+    scene.ignored.add('subscribe');
+    scene.start();
+    scene.world.advance(ANSWER_MS_MAX + 10);
+    expect(scene.owner.disconnects).toEqual(['no SUBACK in time']);
+    scene.ignored.clear();
+    scene.untilConnected(2);
+    expect(scene.sent('subscribe')).toHaveLength(1);
+    expect(scene.owner.subscribedCount).toBe(1);
+  });
+
+  test('a refused one is counted, and the others hold', () => {
+    const scene = new Scene(version);
+    scene.owner.filters = [
+      { filter: 'devices/d1/in/#', qos: 1 },
+      { filter: 'secret', qos: 1 },
+    ];
+    scene.broker.grant = (filter, qos) => (filter === 'secret' ? 0x80 : qos);
+    scene.start();
+    scene.untilConnected(1);
+    expect(scene.owner.client.subscribeRefusedCount).toBe(1);
+    expect(scene.owner.subscribedCount).toBe(1);
+    scene.world.advance(HOUR_MS);
+    expect(scene.owner.client.state).toBe('connected');
+  });
+
+  test('none at all is fine', () => {
+    const scene = new Scene(version);
+    scene.owner.filters = [];
+    scene.start();
+    scene.untilConnected(1);
+    scene.world.advance(HOUR_MS);
+    expect(scene.owner.disconnects).toEqual([]);
+    expect(scene.sent('subscribe')).toEqual([]);
+  });
+});
+
+describe.each(VERSIONS)('what is in flight, version %i', (version) => {
+  test('goes out again after a resume: same ids, same order, DUP', () => {
+    const { audit, scene } = audited(version);
+    for (const cmd of ['publish']) scene.ignored.add(cmd);
+    for (const qos of [1, 2, 1, 2] as const) scene.publish(qos);
+    const first = scene.sent('publish').map(({ messageId, qos }) => [messageId, qos]);
+    scene.ignored.clear();
+    scene.reconnect();
+    const again = scene.sent('publish');
+    expect(again.map(({ messageId, qos }) => [messageId, qos])).toEqual(first);
+    expect(again.every((packet) => packet.dup)).toBe(true);
+    expect(scene.owner.pendingCount).toBe(0);
+    expectNoViolations(scene, audit);
+  });
+
+  test('is published anew, without DUP, when the session is gone', () => {
+    const { audit, scene } = audited(version);
+    scene.ignored.add('publish');
+    for (const qos of [1, 2, 1] as const) scene.publish(qos);
+    scene.ignored.clear();
+    scene.platform.link.cut();
+    scene.broker.forget('d1');
+    scene.untilConnected(3);
+    expect(scene.sent('publish').map(({ dup, qos }) => [dup, qos])).toEqual([
+      [false, 1],
+      [false, 2],
+      [false, 1],
+    ]);
+    expect(scene.owner.pendingCount).toBe(0);
+    expectNoViolations(scene, audit);
+  });
+
+  test('fits through a stream with room for one packet only', () => {
+    for (const chunk of [0, 1, 3]) {
+      const { audit, scene } = audited(version);
+      const { link } = scene.platform;
+      link.roomMax = 60;
+      link.chunk = (_, waiting) => (chunk === 0 ? waiting : Math.min(chunk, waiting));
+      for (let count = 0; count < 12; count += 1) {
+        scene.world.turn(() => scene.owner.send('data', (count % 3) as 0, 20, false));
+        scene.broker.publish({
+          topic: 'devices/d1/in/a',
+          payload: scene.owner.messages[count]?.payload as Uint8Array,
+          qos: (count % 3) as 0,
+          retain: false,
+        });
+      }
+      scene.world.advance(30_000);
+      expect(scene.owner.messages.map((one) => one.state)).toEqual(new Array(12).fill('settled'));
+      expect(scene.received).toHaveLength(12);
+      expectNoViolations(scene, audit);
+    }
+  });
+
+  test('garbage ends the connection with nothing lost', () => {
+    const { audit, scene } = audited(version);
+    scene.ignored.add('publish');
+    scene.publish(1);
+    scene.ignored.clear();
+    scene.receive(frame(0x00));
+    scene.untilConnected(3);
+    expect(scene.owner.disconnects).toContain('server violated MQTT: Malformed Packet');
+    scene.world.advance(100);
+    expect(scene.owner.pendingCount).toBe(0);
+    expectNoViolations(scene, audit);
+  });
+
+  test('an oversize message is skipped and counted, at every QoS, and nothing else suffers', () => {
+    for (const chunk of [0, 1, 7]) {
+      const scene = Scene.connected(version, { packetSizeMax: 64 });
+      scene.broker.ignoresPacketSize = true;
+      const { link } = scene.platform;
+      link.chunk = (_, waiting) => (chunk === 0 ? waiting : Math.min(chunk, waiting));
+      for (const qos of [0, 1, 2] as const) {
+        const payload = new Uint8Array(300);
+        scene.broker.publish({ topic: 'devices/d1/in/a', payload, qos, retain: false });
+        scene.receive(scene.message(qos, 1, 50 + qos));
+        scene.world.advance(2000);
+      }
+      expect(scene.owner.client.oversizeCount).toBe(3);
+      expect(scene.received).toEqual([0, 1, 2]);
+      expect(scene.owner.disconnects).toEqual([]);
+      expect(scene.broker.sessions.get('d1')?.pendingCount).toBe(0);
+      expectNoViolations(scene);
+    }
+  });
+});
+
+describe.each(VERSIONS)('will, version %i', (version) => {
+  function withWill(): Scene {
+    const scene = new Scene(version);
+    const payload = Uint8Array.of(1);
+    scene.owner.willMessage = { topic: 'gone', payload, qos: 1, retain: false, delayS: 0 };
+    scene.start();
+    scene.untilConnected(1);
+    return scene;
+  }
+
+  test('is published after a cut', () => {
+    const scene = withWill();
+    scene.reconnect();
+    expect(scene.broker.willCount).toBe(1);
+  });
+
+  test('is not published after stop', () => {
+    const scene = withWill();
+    scene.world.turn(() => scene.owner.stop());
+    scene.world.advance(HOUR_MS);
+    expect(scene.sent('disconnect')).toHaveLength(1);
+    expect(scene.broker.willCount).toBe(0);
+  });
+});
+
+test('steady state allocates nothing', () => {
+  for (const version of VERSIONS) {
+    const scene = Scene.connected(version);
+    const { memory } = scene.platform;
+    const { allocateCount } = memory;
+    for (let count = 0; count < 300; count += 1) {
+      scene.publish((count % 3) as 0);
+      scene.receive(scene.message(count, (count % 3) as 0, 1 + (count % 60_000)));
+      if (count % 3 === 2) scene.receive(frame(0x62, 0, 1 + count));
+    }
+    expect(scene.received).toHaveLength(300);
+    expect(memory.allocateCount).toBe(allocateCount);
+  }
+});
+
+describe('found by the model test', () => {
+  test('acknowledgements find their room although publishes wait for it', () => {
+    for (const version of VERSIONS) {
+      const { audit, scene } = audited(version, { inflightMax: 1 });
+      scene.ignored.add('publish');
+      scene.publish(1);
+      scene.publish(1, 60);
+      const packetId = scene.sent('publish')[0]?.messageId ?? 0;
+      // The answer to what is in flight lets go the next, which takes what room there is.
+      scene.platform.link.roomMax = 92;
+      scene.receive(frame(0x40, packetId >> 8, packetId & 255), scene.message(0, 1, 7));
+      scene.world.advance(100);
+      expect(scene.received).toEqual([0]);
+      expect(scene.ids('puback')).toEqual([7]);
+      expect(scene.sent('publish')).toHaveLength(2);
+      expectNoViolations(scene, audit);
+    }
+  });
+
+  test('a handler that publishes leaves room for its acknowledgement', () => {
+    const { audit, scene } = audited(5);
+    scene.owner.onReceived = () => {
+      for (let count = 0; count < 3; count += 1) scene.owner.send('data', 0, 30, false);
+    };
+    scene.platform.link.roomMax = 70;
+    scene.receive(scene.message(0, 1, 7), scene.message(1, 2, 8));
+    scene.world.advance(100);
+    expect(scene.ids('puback')).toEqual([7]);
+    expect(scene.ids('pubrec')).toEqual([8]);
+    expect(scene.owner.pendingCount).toBe(0);
+    expectNoViolations(scene, audit);
+  });
+
+  test('SUBSCRIBE waits for room instead of giving up', () => {
+    const scene = new Scene(5);
+    scene.owner.filters = ['a', 'b', 'c'].map((name) => ({ filter: name.repeat(20), qos: 1 }));
+    // CONNECT just fits; its last byte is on its way when CONNACK comes.
+    scene.platform.link.roomMax = 90;
+    scene.platform.link.chunk = (_, waiting) => Math.max(1, waiting - 30);
+    scene.start();
+    scene.untilConnected(1);
+    scene.world.advance(100);
+    expect(scene.owner.disconnects).toEqual([]);
+    expect(scene.owner.subscribedCount).toBe(1);
+  });
+
+  test('a keep-alive shorter than the answer time is kept', () => {
+    for (const keepAliveS of [1, 2, 5, 9, 13]) {
+      const scene = Scene.connected(5, { keepAliveMs: keepAliveS * 1000 });
+      scene.world.advance(keepAliveS * 10_000);
+      expect(scene.owner.disconnects).toEqual([]);
+      expect(scene.sent('pingreq').length).toBeGreaterThanOrEqual(10);
+      // PINGRESP does not come: another packet would be due by then.
+      scene.ignored.add('pingreq');
+      scene.world.advance(keepAliveS * 2000);
+      expect(scene.owner.disconnects[0]).toBe('no PINGRESP in time');
+    }
+  });
+
+  test('0x84 in a CONNACK of 3.1.1 refuses the version', () => {
+    const scene = new Scene(5, { protocol: 0 });
+    scene.broker.speaks5 = false;
+    scene.broker.versionRefusal = 'reason-0x84-short';
+    scene.start();
+    scene.untilConnected(1);
+    expect(scene.owner.client.version).toBe(4);
+  });
+
+  test('an outage that closes connections leaves no one on 3.1.1', () => {
+    const scene = new Scene(5, { protocol: 0 });
+    scene.broker.speaks5 = false;
+    scene.broker.speaks4 = false;
+    scene.broker.versionRefusal = 'close';
+    scene.start();
+    for (let count = 0; count < 20; count += 1) scene.world.advance(777);
+    scene.broker.speaks5 = true;
+    scene.broker.speaks4 = true;
+    scene.untilConnected(1);
+    expect(scene.owner.client.version).toBe(5);
+    expect(scene.platform.settings.values.size).toBe(0);
+  });
+
+  test('after a resume no more is sent at once than the Receive Maximum of now', () => {
+    const { audit, scene } = audited(5);
+    scene.ignored.add('publish');
+    for (let count = 0; count < 6; count += 1) scene.publish(count % 2 === 0 ? 1 : 2);
+    scene.ignored.clear();
+    scene.broker.limits.receiveMaximum = 2;
+    scene.broker.ackDelayMs = () => 10;
+    scene.reconnect();
+    scene.world.advance(500);
+    expect(scene.owner.pendingCount).toBe(0);
+    expectNoViolations(scene, audit);
+  });
+
+  test('after a resume nothing is sent above the Maximum QoS of now', () => {
+    const { audit, scene } = audited(5);
+    scene.ignored.add('publish');
+    for (const qos of [2, 1, 2] as const) scene.publish(qos);
+    scene.ignored.clear();
+    scene.broker.limits.maximumQos = 1;
+    scene.reconnect();
+    scene.world.advance(5000);
+    expect(scene.owner.pendingCount).toBe(0);
+    expect(scene.owner.session.inflightCount).toBe(0);
+    expectNoViolations(scene, audit);
+  });
+
+  test('what became too large for the server is not asked for again for ever', () => {
+    const { audit, scene } = audited(5);
+    scene.ignored.add('publish');
+    for (const size of [8, 200, 8]) scene.publish(1, size);
+    scene.ignored.clear();
+    scene.broker.limits.maximumPacketSize = 100;
+    scene.reconnect();
+    scene.world.advance(5000);
+    expect(scene.owner.messages.map((one) => one.state)).toEqual(['settled', 'dropped', 'settled']);
+    expectNoViolations(scene, audit);
+  });
+
+  test('a handler that connects anew acknowledges nothing on the new connection', () => {
+    for (const qos of [1, 2] as const) {
+      const { audit, scene } = audited(5);
+      let again = true;
+      scene.owner.onReceived = () => {
+        if (!again) return;
+        again = false;
+        scene.owner.stop();
+        scene.owner.start();
+      };
+      scene.broker.publish({
+        topic: 'devices/d1/in/a',
+        payload: scene.message(0, 0, 0).subarray(20),
+        qos,
+        retain: false,
+      });
+      scene.world.advance(1000);
+      expect(scene.owner.client.state).toBe('connected');
+      expect(audit.violations).toEqual([]);
+      expect(scene.broker.violations).toEqual([]);
+      expect(scene.broker.sessions.get('d1')?.pendingCount).toBe(0);
+    }
+  });
+
+  test('a session from before a reset does not swallow new QoS 2 messages (3.1.1)', () => {
+    const scene = Scene.connected(4);
+    // PUBREL is lost: the broker waits for it with this packet id.
+    scene.ignored.add('pubrel');
+    scene.publish(2);
+    expect(scene.broker.sessions.get('d1')?.incoming.size).toBe(1);
+    scene.ignored.clear();
+    const platform = scene.platform.restart();
+    const owner = new ModelOwner(platform, scene.profile);
+    scene.world.turn(() => owner.start());
+    scene.world.advance(5000);
+    const before = scene.broker.taken.length;
+    scene.world.turn(() => owner.send('data', 2, 8, false));
+    scene.world.advance(1000);
+    expect(scene.broker.taken.length).toBe(before + 1);
+    expect(owner.client.state).toBe('connected');
+    expect(scene.broker.sessions.get('d1')?.subscriptions.size).toBe(1);
+    expect(scene.connection.connect?.clean).toBe(false);
+  });
+
+  test('a broker that calls every session present is not asked for ever (3.1.1)', () => {
+    const scene = new Scene(4);
+    scene.broker.filter = (connection, packet) => {
+      if (packet.cmd === 'connect') connection.write(frame(0x20, 1, 0));
+      return packet.cmd !== 'connect';
+    };
+    scene.start();
+    scene.world.advance(10_000);
+    expect(scene.broker.connectCount[4] + scene.broker.history.length).toBeLessThan(6);
+    expect(scene.owner.client.state).not.toBe('opening');
+  });
+
+  /** The server lost the session, and its CONNACK that says so does not arrive. */
+  function newSessionUnnoticed(version: ProtocolVersion, before: (scene: Scene) => void): Scene {
+    const scene = Scene.connected(version);
+    before(scene);
+    const { link } = scene.platform;
+    link.cut();
+    scene.broker.forget('d1');
+    link.cutAfter.down = 0;
+    scene.untilConnected(2);
+    expect(scene.broker.history.length).toBe(3);
+    return scene;
+  }
+
+  test('subscriptions are restored when a CONNACK was lost that may have begun a session', () => {
+    for (const version of VERSIONS) {
+      const scene = newSessionUnnoticed(version, () => undefined);
+      expect(scene.broker.sessions.get('d1')?.subscriptions.size).toBe(1);
+    }
+  });
+
+  test('a new session that went unnoticed may use an old packet id for a new message', () => {
+    for (const version of VERSIONS) {
+      const scene = newSessionUnnoticed(version, (before) => {
+        before.receive(before.message(7, 2, 1));
+        expect(before.received).toEqual([7]);
+      });
+      scene.receive(scene.message(8, 2, 1));
+      expect(scene.received).toEqual([7, 8]);
+      expect(scene.ids('pubrec')).toEqual([1]);
+    }
+  });
+
+  test('packet ids of a session that is gone do not use up our Receive Maximum', () => {
+    const scene = new Scene(5, { receiveMax: 1 });
+    scene.start();
+    scene.untilConnected(1);
+    scene.receive(scene.message(7, 2, 9));
+    scene.platform.link.cut();
+    scene.broker.forget('d1');
+    scene.platform.link.cutAfter.down = 0;
+    scene.untilConnected(2);
+    scene.receive(scene.message(8, 2, 1));
+    expect(scene.received).toEqual([7, 8]);
+    expect(scene.owner.client.state).toBe('connected');
+  });
+
+  test('whoever was taken over by an old CONNECT of its own subscribes again', () => {
+    const scene = Scene.connected(5);
+    scene.broker.openSession('d1', true);
+    scene.untilConnected(2);
+    expect(scene.owner.disconnects).toEqual(['server: Session taken over']);
+    expect(scene.broker.sessions.get('d1')?.subscriptions.size).toBe(1);
+  });
+
+  test('more QoS 2 messages than we hold come all the same, in order (3.1.1)', () => {
+    const scene = Scene.connected(4, { receiveMax: 2 });
+    scene.broker.sendMax = 20;
+    for (let number = 0; number < 9; number += 1) {
+      const payload = scene.message(number, 2, 1).subarray(-8);
+      scene.broker.publish({ topic: 'devices/d1/in/a', payload, qos: 2, retain: false });
+    }
+    scene.world.advance(60_000);
+    expect(scene.received).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(scene.broker.sessions.get('d1')?.pendingCount).toBe(0);
+    expectNoViolations(scene);
+  });
+});
