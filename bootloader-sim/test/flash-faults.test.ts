@@ -196,7 +196,7 @@ describe('a cut program leaves', () => {
     );
     const page = new Uint8Array(PAGE);
     const left = [1, 2, 3].map((seed) => programCut(page, { kind: 'program-bits', seed }));
-    for (const each of left) expect(zerosOf(each).length / (PAGE * 8)).toBeCloseTo(0.5, 0.9);
+    for (const each of left) expect(Math.abs(zerosOf(each).length - PAGE * 4)).toBeLessThan(PAGE);
     expect(left[0]).not.toEqual(left[1]);
   });
 
@@ -257,10 +257,10 @@ describe('a cut program leaves', () => {
 describe('weak bits', () => {
   const half = new Uint8Array(SECTOR).fill(0xff).fill(0, 0, SECTOR / 2);
 
-  /** Sector 1 was cut in its erase: its first half looks erased, and comes back at boot 3. */
-  function weakened(): Flash {
+  /** Sector 1 was cut in its erase: its first half looks erased for `lag` boots, this the first. */
+  function weakened(lag = 1): Flash {
     const flash = filled(half);
-    cutBy(flash, { kind: 'erase-weak', weak: 'growing', lag: 1 }, () => flash.erase(SECTOR));
+    cutBy(flash, { kind: 'erase-weak', weak: 'growing', lag }, () => flash.erase(SECTOR));
     return flash;
   }
 
@@ -301,16 +301,12 @@ describe('weak bits', () => {
   });
 
   test('a cut program over them is cut like any other', () => {
-    const flash = weakened();
+    const flash = weakened(2);
     const fault: Fault = { kind: 'program-prefix', size: 1 };
     cutBy(flash, fault, () => flash.program(SECTOR, Uint8Array.of(0xf0, 0xf0)));
-    flash.erase(0);
-    const copy = flash.clone();
-    copy.powerOn();
-    expect(sectorOf(copy).subarray(0, 2)).toEqual(Uint8Array.of(0, 0));
-    const growing = weakened();
-    growing.program(SECTOR, Uint8Array.of(0xf0));
-    expect(sectorOf(growing).subarray(0, 2)).toEqual(Uint8Array.of(0xf0, 0xff));
+    expect(sectorOf(flash).subarray(0, 2)).toEqual(Uint8Array.of(0xf0, 0xff));
+    flash.powerOn();
+    expect(sectorOf(flash).subarray(0, 2)).toEqual(Uint8Array.of(0, 0));
   });
 
   test('are healed by a whole erase, kept by a half one, and by a flip elsewhere', () => {
@@ -386,7 +382,9 @@ describe('faults as words', () => {
 
   test('there and back', () => {
     fc.assert(
-      fc.property(faults, (fault) => expect(parseFault(formatFault(fault))).toEqual(fault)),
+      fc.property(faults, (fault) => {
+        expect(parseFault(formatFault(fault))).toEqual(fault);
+      }),
     );
   });
 

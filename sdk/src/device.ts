@@ -287,7 +287,7 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
       outbox.setWaiting(at);
       const windowMs = REFUSED_PAUSE_MS_MIN * (1 << Math.min(this.refusedInRow, 10));
       const random = this.platform.random() / 4294967296;
-      const pauseMs = Math.min(REFUSED_PAUSE_MS_MAX, windowMs) * random;
+      const pauseMs = Math.floor(Math.min(REFUSED_PAUSE_MS_MAX, windowMs) * random);
       this.refusedInRow += 1;
       this.pausedUntilMs = this.platform.clock.monotonicMs() + pauseMs;
       this.arm();
@@ -366,22 +366,24 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
   }
 
   private acknowledge(at: number): void {
-    const outbox = this.outbox;
-    if (outbox.kindAt(at) === TELEMETRY) {
-      const { onAcknowledged } = this.profile.events;
-      if (onAcknowledged !== undefined) {
-        const scheduledMs = outbox.timeMsAt(at);
-        // Times of records are modulo 2^32; so is their difference.
-        const buffered = ((this.client.connectedMs - scheduledMs) | 0) > 0;
-        onAcknowledged(this, outbox.sequenceAt(at), scheduledMs, buffered);
-      }
-    }
+    const { outbox } = this;
+    const kind = outbox.kindAt(at);
+    const sequence = outbox.sequenceAt(at);
+    const scheduledMs = outbox.timeMsAt(at);
+    // Let go first: the program may report from within its event, and records move then.
     outbox.release(at);
+    const { onAcknowledged } = this.profile.events;
+    if (kind !== TELEMETRY || onAcknowledged === undefined) return;
+    // Times of records are modulo 2^32; so is their difference.
+    const buffered = ((this.client.connectedMs - scheduledMs) | 0) > 0;
+    onAcknowledged(this, sequence, scheduledMs, buffered);
   }
 
   private drop(at: number): void {
-    this.onRecordDropped(this.outbox.kindAt(at), this.outbox.sequenceAt(at));
+    const kind = this.outbox.kindAt(at);
+    const sequence = this.outbox.sequenceAt(at);
     this.outbox.release(at);
+    this.onRecordDropped(kind, sequence);
   }
 
   /** A result's topic goes before its body: a size byte, then the name. */
@@ -426,11 +428,15 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
 
   /** Starts the timer for the next deadline, unless it fires before that anyway. */
   private arm(): void {
-    let nextMs = Math.min(this.client.nextDeadlineMs(), this.sampler.dueMs, this.diagnosticsDueMs);
-    if (this.pausedUntilMs > 0 && this.pausedUntilMs < nextMs) nextMs = this.pausedUntilMs;
+    const { diagnosticsDueMs, pausedUntilMs } = this;
+    const nowMs = this.platform.clock.monotonicMs();
+    let nextMs = Math.min(this.client.nextDeadlineMs(), this.sampler.dueMs);
+    // What is overdue waits for room or a connection: that is told by `onReady`, not by a timer.
+    if (diagnosticsDueMs > nowMs && diagnosticsDueMs < nextMs) nextMs = diagnosticsDueMs;
+    if (pausedUntilMs > nowMs && pausedUntilMs < nextMs) nextMs = pausedUntilMs;
     if (nextMs >= this.armedMs || nextMs === Number.POSITIVE_INFINITY) return;
     this.armedMs = nextMs;
-    this.timer.start(Math.max(0, nextMs - this.platform.clock.monotonicMs()));
+    this.timer.start(Math.max(0, nextMs - nowMs));
   }
 }
 

@@ -67,10 +67,16 @@ export function writeResult(target: Uint8Array, outcome: CommandOutcome): number
   target[0] = bodyAt - 1;
   const { ok, value, error } = outcome;
   const body = ok ? (value === undefined ? { ok } : { ok, value }) : { ok, error };
-  const end = writeValue(target, bodyAt, body, LIMITS.depthMax);
-  if (end - bodyAt <= RESULT_SIZE_MAX && end <= target.length) return end;
-  const tooLarge = { ok: false, error: `result larger than ${RESULT_SIZE_MAX} bytes` };
-  return writeValue(target, bodyAt, tooLarge, LIMITS.depthMax);
+  let problem = `result larger than ${RESULT_SIZE_MAX} bytes`;
+  try {
+    const end = writeValue(target, bodyAt, body, LIMITS.depthMax);
+    if (end - bodyAt <= RESULT_SIZE_MAX && end <= target.length) return end;
+  } catch (thrown) {
+    if (thrown instanceof PowerLoss) throw thrown;
+    // A handler may return anything, a function too.
+    problem = 'result is not data';
+  }
+  return writeValue(target, bodyAt, { ok: false, error: problem }, LIMITS.depthMax);
 }
 
 function isCid(text: string): boolean {

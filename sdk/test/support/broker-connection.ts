@@ -67,6 +67,7 @@ export class BrokerConnection {
   private readonly owed = new Set<number>();
   private will: AnyPacket['will'] = undefined;
   private ackAtMs = 0;
+  private answersWaiting = 0;
   private keepAliveEvent: WorldEvent | undefined = undefined;
 
   constructor(broker: BrokerModel, socket: ServerSocket) {
@@ -363,11 +364,14 @@ export class BrokerConnection {
     if (broker.acksInOrder) atMs = Math.max(atMs, this.ackAtMs);
     this.ackAtMs = Math.max(atMs, this.ackAtMs);
     const send = () => {
+      this.answersWaiting -= 1;
       if (!this.open) return;
       if (kind !== 'pubrec' || reasonCode >= 128) this.owed.delete(packetId);
       this.sendAck(kind, packetId, reasonCode);
     };
-    if (atMs === nowMs) send();
+    this.answersWaiting += 1;
+    // One that is due now may not overtake another that is due now too.
+    if (atMs === nowMs && this.answersWaiting === 1) send();
     else broker.world.after(atMs - nowMs, send);
   }
 

@@ -24,6 +24,8 @@ export interface Setup {
   readonly chunkUpMax: number;
   readonly chunkDownMax: number;
   readonly delayMsMax: number;
+  /** How late the client may hear of room that came back. */
+  readonly announceMsMax: number;
   readonly ackDelayMsMax: number;
   readonly acksInOrder: boolean;
   readonly passOnAt: 'publish' | 'pubrel';
@@ -117,6 +119,7 @@ function anySetup(random: Random, seed: number): Setup {
     chunkUpMax: random.pick(chunks),
     chunkDownMax: random.pick(chunks),
     delayMsMax: random.pick([0, 1, 20]),
+    announceMsMax: random.pick([0, 0, 5, 200]),
     ackDelayMsMax: random.pick([0, 0, 5, 100, 2000]),
     acksInOrder: random.oneIn(2),
     passOnAt: random.pick(['publish', 'pubrel'] as const),
@@ -241,6 +244,7 @@ export function cutPlan(
     chunkUpMax: 0,
     chunkDownMax: 0,
     delayMsMax: 1,
+    announceMsMax: 3,
     ackDelayMsMax: 0,
     acksInOrder: true,
     passOnAt: after % 2 === 0 ? 'publish' : 'pubrel',

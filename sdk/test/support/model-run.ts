@@ -142,9 +142,10 @@ export class ModelRun {
 
   private setUpNetwork(): void {
     const { link, random } = this;
-    const { chunkDownMax, chunkUpMax, delayMsMax, roomMax } = this.plan.setup;
+    const { announceMsMax, chunkDownMax, chunkUpMax, delayMsMax, roomMax } = this.plan.setup;
     link.roomMax = roomMax;
     link.delayMs = () => random.below(delayMsMax + 1);
+    link.announceMs = () => random.below(announceMsMax + 1);
     link.chunk = (direction, waiting) => {
       const max = direction === 'up' ? chunkUpMax : chunkDownMax;
       return max === 0 ? waiting : 1 + random.below(Math.min(max, waiting));

@@ -21,6 +21,7 @@ const PLAIN: Partial<Setup> = {
   chunkUpMax: 0,
   chunkDownMax: 0,
   delayMsMax: 0,
+  announceMsMax: 0,
   ackDelayMsMax: 0,
   acksInOrder: true,
   passOnAt: 'publish',

@@ -106,6 +106,25 @@ export const MUTANTS: readonly Mutant[] = [
     },
   },
   {
+    name: 'PUBLISH is not sent again',
+    apply: () => replace(Delivery, 'resume', () => () => undefined),
+  },
+  {
+    name: 'an exchange that ends leaves its place to the last one',
+    apply: () =>
+      replace(Session, 'remove', () => {
+        return function (index: number) {
+          const last = this.start + (this.inflightCount - 1) * 8;
+          this.bytes.copyWithin(this.start + index * 8, last, last + 8);
+          this.inflightCount -= 1;
+        };
+      }),
+  },
+  {
+    name: 'a session is trusted although a CONNACK was lost',
+    apply: () => replace(Client, 'doubtSession', () => () => undefined),
+  },
+  {
     name: "the server's Receive Maximum is exceeded",
     apply: () =>
       replace(Connection, 'accepted', (original) => {

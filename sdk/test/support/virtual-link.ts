@@ -53,6 +53,8 @@ export class VirtualLink {
   roomLow = 1024;
   openDelayMs = 1;
   delayMs: (direction: Direction) => number = () => 1;
+  /** How late the owner hears of room that came back. */
+  announceMs: () => number = () => 0;
   /** Size of the next delivery, of `waiting` bytes. */
   chunk: (direction: Direction, waiting: number) => number = (_, waiting) => waiting;
   /** Reason for which attempts to connect fail; undefined = they succeed. */
@@ -262,7 +264,7 @@ export class VirtualStream implements Stream {
   private arriveUp(bytes: Uint8Array): void {
     if (this.starving && this.state === 'open') {
       this.starving = false;
-      this.later(0, () => this.announceRoom());
+      this.later(this.link.announceMs(), () => this.announceRoom());
     }
     if (this.serverOpen) this.server.onBytes(bytes);
     if (this.state === 'closed') this.closeUp();

@@ -97,9 +97,9 @@ describe.skipIf(!hasMosquitto('interrupted runs'))('Ctrl-C', () => {
         }),
       ]);
       // Each says that it is online, until it is gone.
-      while ((await retainedAt(broker.url, 'devices/+/status')).length < 20) {
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
+      await run.until(async () => {
+        return (await retainedAt(broker.url, 'devices/+/status')).length === 20;
+      });
       const children = descendantsOf(run.process.pid!);
       expect(children.length).toBeGreaterThan(0);
       const ended = run.ended();

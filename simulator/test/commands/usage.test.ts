@@ -2,12 +2,11 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../src/cli.ts';
 import { folder, writeScenario } from '../support/scenario.ts';
 
-const SCENARIOS = fileURLToPath(new URL('../../../scenarios/', import.meta.url));
+const SCENARIOS = join(import.meta.dirname, '../../../scenarios');
 const QUICKSTART = join(SCENARIOS, 'quickstart.yaml');
 const TELEMETRY = join(SCENARIOS, 'telemetry.yaml');
 

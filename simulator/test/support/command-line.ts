@@ -37,10 +37,14 @@ export class CommandLine {
   }
 
   /** Resolves when what it prints holds `text`. */
-  async printed(text: string): Promise<void> {
-    while (!this.stdout.includes(text) && !this.stderr.includes(text)) {
-      if (this.process.exitCode !== null)
-        throw new Error(`ended without '${text}': ${this.stderr}`);
+  printed(text: string): Promise<void> {
+    return this.until(() => this.stdout.includes(text) || this.stderr.includes(text));
+  }
+
+  /** Resolves when `condition` holds; rejects when the process ends before that. */
+  async until(condition: () => boolean | Promise<boolean>): Promise<void> {
+    while (!(await condition())) {
+      if (this.process.exitCode !== null) throw new Error(`it ended: ${this.stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }

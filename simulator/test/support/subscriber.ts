@@ -26,12 +26,15 @@ const decoder = new Decoder({ mapsAsObjects: false, useRecords: false });
 
 export class Subscriber {
   readonly deliveries: Delivery[] = [];
+  /** Topic and payload of the first message. */
+  first: [topic: string, payload: Buffer] | undefined;
   private readonly client: MqttClient;
 
   private constructor(client: MqttClient) {
     this.client = client;
     client.on('message', (topic, payload) => {
       const [, device, kind] = topic.split('/');
+      this.first ??= [topic, payload];
       const delivery = kind === 'telemetry' ? read(device!, payload) : undefined;
       if (delivery !== undefined) this.deliveries.push(delivery);
     });
