@@ -73,7 +73,8 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
   /** No publish before this time: the server asked for less. */
   private pausedUntilMs = 0;
   private refusedInRow = 0;
-  private birthDue = false;
+  /** When the birth goes out; Infinity = it did, or there is none. */
+  private birthDueMs = Number.POSITIVE_INFINITY;
   /** When the timer fires, so that it is not started again for a later deadline. */
   private armedMs = Number.POSITIVE_INFINITY;
 
@@ -216,7 +217,7 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     const nowMs = this.platform.clock.monotonicMs();
     this.counters.connects += 1;
     if (!resumed) this.outbox.setAllWaiting();
-    this.birthDue = this.profile.status;
+    this.birthDueMs = this.profile.status ? nowMs : Number.POSITIVE_INFINITY;
     this.diagnosticsDueMs = this.profile.diagnostics ? nowMs : Number.POSITIVE_INFINITY;
     const { onConnected } = this.profile.events;
     if (onConnected !== undefined) onConnected(this);
@@ -228,7 +229,7 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
   }
 
   onDisconnected(reason: string, wasConnected: boolean): void {
-    this.birthDue = false;
+    this.birthDueMs = Number.POSITIVE_INFINITY;
     this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
     const { onDisconnected } = this.profile.events;
     if (onDisconnected !== undefined) onDisconnected(this, reason, wasConnected);
@@ -244,7 +245,9 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     const { topics } = this.profile.client;
     const { payloadEnd, payloadStart, topicEnd, topicStart } = packet;
     if (topics.matches(source, topicStart, topicEnd, this.id, 'status')) {
-      if (this.profile.status && isOffline(source, payloadStart, payloadEnd)) this.birthDue = true;
+      if (this.profile.status && isOffline(source, payloadStart, payloadEnd)) {
+        this.birthDueMs = this.platform.clock.monotonicMs();
+      }
       this.drain();
     } else if (topics.matches(source, topicStart, topicEnd, this.id, 'commands')) {
       this.executeCommand(source, payloadStart, payloadEnd);
@@ -270,7 +273,10 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
 
   onSettled(reference: number, reasonCode: number): void {
     if (reference === BIRTH) {
-      if (reasonCode >= UNSPECIFIED_ERROR) this.counters.refused += 1;
+      if (reasonCode < UNSPECIFIED_ERROR) return;
+      this.counters.refused += 1;
+      if (!isFinal(reasonCode)) this.birthDueMs = this.refusedPauseEndMs();
+      this.arm();
       return;
     }
     const outbox = this.outbox;
@@ -285,13 +291,17 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     } else {
       // The server cannot take it now: keep it and ask less often (full jitter, doubling).
       outbox.setWaiting(at);
-      const windowMs = REFUSED_PAUSE_MS_MIN * (1 << Math.min(this.refusedInRow, 10));
-      const random = this.platform.random() / 4294967296;
-      const pauseMs = Math.floor(Math.min(REFUSED_PAUSE_MS_MAX, windowMs) * random);
-      this.refusedInRow += 1;
-      this.pausedUntilMs = this.platform.clock.monotonicMs() + pauseMs;
+      this.pausedUntilMs = this.refusedPauseEndMs();
       this.arm();
     }
+  }
+
+  private refusedPauseEndMs(): number {
+    const windowMs = REFUSED_PAUSE_MS_MIN * (1 << Math.min(this.refusedInRow, 10));
+    const random = this.platform.random() / 4294967296;
+    this.refusedInRow += 1;
+    const pauseMs = Math.floor(Math.min(REFUSED_PAUSE_MS_MAX, windowMs) * random);
+    return this.platform.clock.monotonicMs() + pauseMs;
   }
 
   resend(reference: number): PublishResult {
@@ -301,7 +311,7 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
       const end = this.writeBirth(scratch);
       const result = client.publishAgain('status', scratch, 0, end, true);
       // The old birth says the same as a new one would.
-      if (result !== PUBLISH_LATER) this.birthDue = false;
+      if (result !== PUBLISH_LATER) this.birthDueMs = Number.POSITIVE_INFINITY;
       return result;
     }
     const at = outbox.find(reference);
@@ -337,7 +347,7 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
   private drain(): void {
     const { client, outbox } = this;
     if (client.state !== 'connected') return;
-    if (this.birthDue && !this.publishBirth()) return;
+    if (this.birthDueMs < Number.POSITIVE_INFINITY && !this.publishBirth()) return;
     if (this.diagnosticsDueMs < Number.POSITIVE_INFINITY) this.publishDiagnostics();
     if (this.pausedUntilMs > 0) {
       if (this.platform.clock.monotonicMs() < this.pausedUntilMs) return;
@@ -406,14 +416,15 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     return writeOnlineStatus(target, 0, sinceMs);
   }
 
-  /** False when there is no room for it now. */
+  /** False when there is no room for it now; true also when it is not due yet. */
   private publishBirth(): boolean {
+    if (this.birthDueMs > this.platform.clock.monotonicMs()) return true;
     const scratch = this.platform.memory.scratch;
     const end = this.writeBirth(scratch);
     if (this.client.publish(BIRTH, 'status', scratch, 0, end, 1, true) === PUBLISH_LATER) {
       return false;
     }
-    this.birthDue = false;
+    this.birthDueMs = Number.POSITIVE_INFINITY;
     return true;
   }
 
@@ -428,10 +439,11 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
 
   /** Starts the timer for the next deadline, unless it fires before that anyway. */
   private arm(): void {
-    const { diagnosticsDueMs, pausedUntilMs } = this;
+    const { birthDueMs, diagnosticsDueMs, pausedUntilMs } = this;
     const nowMs = this.platform.clock.monotonicMs();
     let nextMs = Math.min(this.client.nextDeadlineMs(), this.sampler.dueMs);
     // What is overdue waits for room or a connection: that is told by `onReady`, not by a timer.
+    if (birthDueMs > nowMs && birthDueMs < nextMs) nextMs = birthDueMs;
     if (diagnosticsDueMs > nowMs && diagnosticsDueMs < nextMs) nextMs = diagnosticsDueMs;
     if (pausedUntilMs > nowMs && pausedUntilMs < nextMs) nextMs = pausedUntilMs;
     if (nextMs >= this.armedMs || nextMs === Number.POSITIVE_INFINITY) return;

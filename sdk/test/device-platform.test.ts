@@ -163,4 +163,19 @@ describe('found by these tests', () => {
     expect(scene.device.counters.dropped).toBe(1);
     expect(scene.device.pendingCount).toBe(0);
   });
+
+  test('a birth that the server cannot take now goes out later', () => {
+    const scene = new DeviceScene();
+    scene.platform.random = () => 2 ** 31;
+    scene.broker.reasonOf = (topic) => (topic.endsWith('status') ? 0x97 : 0);
+    scene.connect();
+    scene.world.advance(4000);
+    expect(scene.retained('status')).toBeUndefined();
+    scene.broker.reasonOf = () => 0;
+    scene.world.advance(10_000);
+    expect(scene.retained('status')).toEqual({ state: 'online' });
+    expect(scene.taken('status')).toHaveLength(1);
+    expect(scene.device.counters.refused).toBeGreaterThan(1);
+    expect(scene.device.counters.refused).toBeLessThan(12);
+  });
 });

@@ -230,6 +230,7 @@ export class BrokerConnection {
     const { session, present } = broker.openSession(packet.clientId ?? '', packet.clean === true);
     this.session = session;
     session.connection = this;
+    session.will = undefined;
     const five = this.version === 5;
     const expiryS = packet.properties?.sessionExpiryInterval ?? 0;
     session.expiryS = five ? expiryS : packet.clean ? 0 : Number.POSITIVE_INFINITY;
@@ -396,12 +397,19 @@ export class BrokerConnection {
     if (session === undefined || session.connection !== this) return;
     broker.leaveSession(session);
     if (will === undefined || !publishesWill) return;
-    const delayS = will.properties?.willDelayInterval ?? 0;
-    broker.world.after(Math.min(delayS, session.expiryS) * 1000, () => {
-      // A new connection in the meantime stops it (MQTT-3.1.3-9).
-      if (delayS > 0 && session.connection !== undefined) return;
+    const publish = () => {
       broker.willCount += 1;
       broker.publish({ ...will, payload: Uint8Array.from(will.payload) });
+    };
+    const delayS = Math.min(will.properties?.willDelayInterval ?? 0, session.expiryS);
+    if (delayS === 0) {
+      publish();
+      return;
+    }
+    // A new connection in the meantime stops it (MQTT-3.1.3-9), the end of the session does not.
+    session.will = publish;
+    broker.world.after(delayS * 1000, () => {
+      if (session.will === publish) session.publishWill();
     });
   }
 }

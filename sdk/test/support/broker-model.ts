@@ -115,14 +115,16 @@ export class BrokerModel {
     }
   }
 
-  /** Forgets the session of a client, as after an administrator's hand. */
+  /** Forgets the session of a client, and ends its connection, as after an administrator's hand. */
   forget(clientId: string): void {
     const session = this.sessions.get(clientId);
     if (session === undefined) return;
+    session.connection?.crash();
     for (const message of session.incoming.values()) {
       if (message !== undefined) this.forgotten.push(message);
     }
     this.sessions.delete(clientId);
+    session.publishWill();
   }
 
   private forgetIf(session: BrokerSession): void {

@@ -31,6 +31,8 @@ export class BrokerSession {
   connection: BrokerConnection | undefined = undefined;
   /** When the last connection ended. */
   leftMs = 0;
+  /** Publishes the will that waits for its delay. */
+  will: (() => void) | undefined = undefined;
   /** QoS 1 and 2 messages in the order of sending. */
   private outgoing: Outgoing[] = [];
   private packetIdLast = 0;
@@ -53,6 +55,12 @@ export class BrokerSession {
       if (filterMatches(filter, topic)) found = Math.max(found, qos);
     }
     return found;
+  }
+
+  publishWill(): void {
+    const { will } = this;
+    this.will = undefined;
+    if (will !== undefined) will();
   }
 
   enqueue(message: BrokerMessage, granted: Qos): void {

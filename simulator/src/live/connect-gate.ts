@@ -30,6 +30,11 @@ export class ConnectGate {
     this.open = open;
   }
 
+  /** True while connects are under way or wait. */
+  get isBusy(): boolean {
+    return this.underway.size > 0 || this.waiting.size > 0;
+  }
+
   /** A device wants to connect. */
   request(platform: SimulatedPlatform, nowMs: number): void {
     this.waiting.add(platform);

@@ -32,7 +32,13 @@ const PACKET_SIZE_MAX = 4096;
 const REPORT_INTERVAL_MS = 250;
 /** Disconnect reasons told apart; more are counted as 'other'. */
 const REASON_COUNT_MAX = 32;
-const HOUSEKEEPING_MS = 10;
+/** A report with trends is large; in between the one before stands. */
+const TRENDS_EVERY = 8;
+/** Between two looks at connects under way, and while there are none. */
+const BUSY_HOUSE_MS = 10;
+const HOUSE_MS = 250;
+/** How late a message may be, at most, for the sake of sharing a wake-up with others. */
+const WAKE_WINDOW_MS_MAX = 4;
 const CHURN_INTERVAL_MS = 100;
 /** How long the last bytes of all devices may take. */
 const FAREWELL_MS_MAX = 3000;
@@ -81,6 +87,12 @@ class DeviceWorker implements DeviceWorld {
   private isObserverAway = false;
   private wakeMs = Number.POSITIVE_INFINITY;
   private wakeTimer: NodeJS.Timeout | undefined;
+  /** Least time between two wakes; what is due within it fires together. */
+  private wakeWindowMs = 1;
+  private wokenMs = 0;
+  private fireCount = 0;
+  private houseDueMs = 0;
+  private reportCount = 0;
   private readonly intervals: NodeJS.Timeout[] = [];
 
   /** `applications` by fleet. */
@@ -138,10 +150,11 @@ class DeviceWorker implements DeviceWorld {
     }
     for (const event of timeline) this.schedule(event, beginMs);
     this.intervals.push(
-      setInterval(() => port.postMessage(this.report()), REPORT_INTERVAL_MS),
-      setInterval(() => this.keepHouse(), HOUSEKEEPING_MS),
-      setInterval(() => this.churn(), CHURN_INTERVAL_MS),
+      setInterval(() => port.postMessage(this.report(this.isTrendsTurn())), REPORT_INTERVAL_MS),
     );
+    if (this.task.scenario.fleets.some(({ churnMs }) => churnMs > 0)) {
+      this.intervals.push(setInterval(() => this.churn(), CHURN_INTERVAL_MS));
+    }
     this.wake();
   }
 
@@ -172,8 +185,10 @@ class DeviceWorker implements DeviceWorld {
     const stream = new NodeStream(handlers, target, this.buffers);
     // `connect` returns before the stream can say anything.
     queueMicrotask(() => {
+      const requestMs = this.clock.monotonicMs();
       if (this.links.isDown(platform.fleet)) this.links.cut(stream);
-      else if (platform.stream === stream) this.gate.request(platform, this.clock.monotonicMs());
+      else if (platform.stream === stream) this.gate.request(platform, requestMs);
+      this.houseDueMs = Math.min(this.houseDueMs, requestMs + BUSY_HOUSE_MS);
     });
     return stream;
   }
@@ -193,24 +208,32 @@ class DeviceWorker implements DeviceWorld {
   private wakeAt(dueMs: number): void {
     clearTimeout(this.wakeTimer);
     this.wakeMs = dueMs;
-    const delayMs = Math.max(1, dueMs - this.clock.monotonicMs());
-    this.wakeTimer = setTimeout(() => this.wake(), delayMs);
+    const delayMs = Math.max(this.wakeWindowMs, dueMs - this.clock.monotonicMs());
+    this.wakeTimer = setTimeout(this.wake, delayMs);
   }
 
-  private wake(): void {
+  private readonly wake = (): void => {
     // Timers started by what fires below do not wake on their own.
     this.wakeMs = Number.NEGATIVE_INFINITY;
-    this.wheel.advance(this.clock.monotonicMs(), this.fire);
-    this.wakeAt(this.wheel.nextMs());
-  }
+    const nowMs = this.clock.monotonicMs();
+    this.fireCount = 0;
+    this.wheel.advance(nowMs, this.fire);
+    // To wake costs about as much as two messages: where several are due each ms, they share it.
+    const perMs = this.fireCount / Math.max(1, nowMs - this.wokenMs);
+    this.wakeWindowMs = Math.min(WAKE_WINDOW_MS_MAX, Math.max(1, Math.round(perMs)));
+    this.wokenMs = nowMs;
+    if (nowMs >= this.houseDueMs) this.keepHouse(nowMs);
+    this.wakeAt(Math.min(this.wheel.nextMs(), this.houseDueMs));
+  };
 
   private readonly fire = (localIndex: number): void => {
+    this.fireCount += 1;
     if (this.devices[localIndex] === undefined) this.startDevice(localIndex);
     else this.platforms[localIndex]!.fire();
   };
 
-  private keepHouse(): void {
-    const nowMs = this.clock.monotonicMs();
+  private keepHouse(nowMs: number): void {
+    this.houseDueMs = nowMs + (this.gate.isBusy ? BUSY_HOUSE_MS : HOUSE_MS);
     this.gate.expire(nowMs, this.giveUp);
     this.gate.admit(nowMs);
     if (!this.isObserverAway) this.ledger.prune(nowMs);
@@ -330,7 +353,12 @@ class DeviceWorker implements DeviceWorld {
     for (const device of this.devices) device?.stopSampling();
   }
 
-  private report(): WorkerReport {
+  private isTrendsTurn(): boolean {
+    this.reportCount += 1;
+    return this.reportCount % TRENDS_EVERY === 0;
+  }
+
+  private report(withTrends: boolean): WorkerReport {
     let pending = 0;
     let missedSamples = 0;
     const missedByFleet = this.task.scenario.fleets.map(() => 0);
@@ -347,7 +375,7 @@ class DeviceWorker implements DeviceWorld {
     }
     return {
       kind: 'report',
-      registry: this.registry.toWire(),
+      registry: this.registry.toWire(withTrends),
       pending,
       missedSamples,
       health: this.health.health(),
@@ -357,7 +385,7 @@ class DeviceWorker implements DeviceWorld {
   }
 
   private async finish(): Promise<WorkerResult> {
-    const report = this.report();
+    const report = this.report(true);
     const accounts = this.platforms.map(({ deviceIndex, localIndex }) =>
       this.ledger.account(deviceIndex, localIndex, this.devices[localIndex]),
     );

@@ -15,7 +15,8 @@ export interface Health {
 export const LOOP_DELAY_MS_MAX = 50;
 export const LOOP_UTILIZATION_MAX = 0.9;
 
-const RESOLUTION_MS = 10;
+/** Each look wakes the thread. */
+const RESOLUTION_MS = 50;
 
 export class HealthMonitor {
   private readonly delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });

@@ -8,7 +8,7 @@ import { Piscina } from 'piscina';
 import { RUN_STREAM, randomUint32 } from '../fleet/random.ts';
 import { type FleetAccount, settleDevice } from '../ledger/account.ts';
 import { SequenceSet } from '../ledger/sequence-set.ts';
-import { Registry } from '../metrics/registry.ts';
+import { Registry, type RegistryWire } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
   abortingThreshold,
@@ -211,7 +211,8 @@ export class LiveRun {
     const wasAway = this.observerReport?.openGapFromMs !== undefined;
     const isAway = report.openGapFromMs !== undefined;
     if (isAway !== wasAway) this.tellWorkers({ kind: 'observer', isAway });
-    this.observerReport = report;
+    const previous = this.observerReport?.registry ?? report.registry;
+    this.observerReport = { ...report, registry: withTrends(report.registry, previous) };
   }
 
   /** One task per worker for the whole run; the result is all of theirs. */
@@ -278,7 +279,8 @@ export class LiveRun {
   }
 
   private onReport(worker: number, report: WorkerReport): void {
-    this.reports[worker] = report;
+    const { registry: previous } = this.reports[worker] ?? report;
+    this.reports[worker] = { ...report, registry: withTrends(report.registry, previous) };
     this.reportCount += 1;
     const elapsedMs = this.clock.monotonicMs() - this.beginMs;
     const registry = this.merged();
@@ -289,8 +291,8 @@ export class LiveRun {
 
   /** A run in which nobody gets through is over; what the devices were told is the finding. */
   private checkFirstConnect(registry: Registry, elapsedMs: number): void {
-    const { rampMs, timeline } = this.loaded.scenario;
-    if (elapsedMs < FIRST_CONNECT_MS_MAX || rampMs > 0 || timeline.length > 0) return;
+    const { timeline } = this.loaded.scenario;
+    if (elapsedMs < FIRST_CONNECT_MS_MAX || timeline.length > 0) return;
     const connects = this.versionCounts();
     if (connects[4] + connects[5] > 0 || registry.total('connect_failures') === 0) return;
     this.fail(
@@ -466,6 +468,11 @@ export class LiveRun {
     const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
     return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }
+}
+
+/** A report without trends leaves those of the one before it standing. */
+function withTrends(wire: RegistryWire, previous: RegistryWire): RegistryWire {
+  return wire.trends.length > 0 ? wire : { ...wire, trends: previous.trends };
 }
 
 function deviceCount({ fleets }: Scenario): number {

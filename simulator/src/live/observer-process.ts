@@ -4,6 +4,8 @@ import type { FromObserver, ToObserver } from './messages.ts';
 import { Observer } from './observer.ts';
 
 const REPORT_INTERVAL_MS = 250;
+/** A report with trends is large; in between the one before stands. */
+const TRENDS_EVERY = 8;
 
 function send(message: FromObserver): void {
   process.send?.(message);
@@ -14,9 +16,14 @@ let observer: Observer | undefined;
 process.on('message', (message: ToObserver) => {
   if (message.kind === 'start') {
     observer = new Observer(message.task, send);
-    setInterval(() => send(observer!.report()), REPORT_INTERVAL_MS).unref();
+    let count = 0;
+    const report = () => {
+      count += 1;
+      send(observer!.report(count % TRENDS_EVERY === 0));
+    };
+    setInterval(report, REPORT_INTERVAL_MS).unref();
   } else if (observer !== undefined) {
-    send(observer.report());
+    send(observer.report(true));
     send(observer.finish());
   }
 });

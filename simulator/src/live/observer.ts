@@ -93,11 +93,11 @@ export class Observer implements ClientOwner {
     this.client.start();
   }
 
-  report(): ObserverReport {
+  report(withTrends: boolean): ObserverReport {
     const away = this.client.state !== 'connected';
     return {
       kind: 'report',
-      registry: this.registry.toWire(),
+      registry: this.registry.toWire(withTrends),
       openGapFromMs: this.gapFromMs ?? (away ? this.latestMs : undefined),
     };
   }

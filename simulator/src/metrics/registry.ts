@@ -132,6 +132,7 @@ export interface RegistryWire {
   readonly fleets: readonly string[];
   readonly counters: Float64Array;
   readonly gauges: Float64Array;
+  /** Empty when they were left out. */
   readonly trends: readonly TrendWire[];
 }
 
@@ -182,12 +183,13 @@ export class Registry {
     );
   }
 
-  toWire(): RegistryWire {
+  /** Trends are most of it; without them the wire says nothing about them. */
+  toWire(withTrends = true): RegistryWire {
     return {
       fleets: this.fleets,
       counters: Float64Array.from(this.counters, (counter) => counter.value),
       gauges: Float64Array.from(this.gauges, (gauge) => gauge.value),
-      trends: this.trends.map((trend) => trend.toWire()),
+      trends: withTrends ? this.trends.map((trend) => trend.toWire()) : [],
     };
   }
 
@@ -202,7 +204,7 @@ export class Registry {
     assert.deepEqual(wire.fleets, this.fleets, 'registries of different scenarios');
     for (const [index, counter] of this.counters.entries()) counter.add(wire.counters[index]!);
     for (const [index, gauge] of this.gauges.entries()) gauge.add(wire.gauges[index]!);
-    for (const [index, trend] of this.trends.entries()) trend.merge(wire.trends[index]!);
+    for (const [index, trend] of wire.trends.entries()) this.trends[index]!.merge(trend);
   }
 
   /**
