@@ -17,8 +17,10 @@ export const SESSION_EXPIRY_S = 3600;
 export const RECEIVE_MAXIMUM = 16;
 export const PACKET_SIZE_MAX = 2048;
 export const WILL_DELAY_S = 5;
-/** Bytes of the SDK's store-and-forward ring: at rest MQTT.js's store is small too. */
+/** Bytes of the SDK's store-and-forward ring where memory counts: MQTT.js's store is empty too. */
 export const BUFFER_SIZE = 1024;
+/** The same where messages count: MQTT.js's store has no bound, and a busy machine stalls. */
+export const MESSAGE_BUFFER_SIZE = 8192;
 
 /** A sine over the time since the start, rounded as a real sensor resolves. */
 export interface SensorForm {
@@ -56,6 +58,7 @@ export function scenarioOverrides(options: {
   readonly qos: number;
   readonly intervalMs: number;
   readonly protocol: Protocol;
+  readonly bufferSize: number;
 }): string[] {
   const sensors = SENSORS.map(({ name, unit, mean, amplitude, periodMs }) => {
     return { name, unit, model: 'sine', mean, amplitude, period: `${periodMs}ms` };
@@ -67,7 +70,7 @@ export function scenarioOverrides(options: {
     protocol: options.protocol === '5' ? 5 : options.protocol,
     keepAlive: `${KEEP_ALIVE_S}s`,
     sessionExpiry: `${SESSION_EXPIRY_S}s`,
-    buffer: `${BUFFER_SIZE}B`,
+    buffer: `${options.bufferSize}B`,
     sensors,
   };
   return [

@@ -26,8 +26,8 @@ class FlotillaLoad implements Load {
 
   /** Each batch is a worker of its own. */
   connect(count: number): void {
-    const { port, protocol, qos, intervalMs } = this.options;
-    const set = scenarioOverrides({ count, qos, intervalMs, protocol });
+    const { port, ...fleet } = this.options;
+    const set = scenarioOverrides({ count, ...fleet });
     const { port1, port2 } = new MessageChannel();
     const task = {
       scenario: loadScenario(SCENARIO, { set }).scenario,

@@ -12,6 +12,8 @@ export interface LoadOptions {
   readonly protocol: Protocol;
   readonly qos: 0 | 1;
   readonly intervalMs: number;
+  /** Of our devices; MQTT.js keeps what it cannot send without a bound. */
+  readonly bufferSize: number;
 }
 
 export type LoadRequest =

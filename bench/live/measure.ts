@@ -5,7 +5,14 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { type Mosquitto, startMosquitto } from '../../simulator/test/support/mosquitto.ts';
 import { Child } from '../child.ts';
 import type { Sample } from './figures.ts';
-import { IDLE_INTERVAL_MS, INTERVAL_MS, type Protocol, type Side } from './fleet.ts';
+import {
+  BUFFER_SIZE,
+  IDLE_INTERVAL_MS,
+  INTERVAL_MS,
+  MESSAGE_BUFFER_SIZE,
+  type Protocol,
+  type Side,
+} from './fleet.ts';
 import type { HeapReading, HeapRequest } from './heap.ts';
 import type { LoadOptions, LoadRequest, Reading, Totals } from './load.ts';
 import type { Counts, ObserverRequest } from './observer.ts';
@@ -61,6 +68,9 @@ const LOADS: Record<Side, URL> = {
   ours: new URL('./flotilla.ts', import.meta.url),
   mqttjs: new URL('./mqttjs.ts', import.meta.url),
 };
+
+/** Devices that only stay connected. */
+const IDLE_LOAD = { qos: 1, intervalMs: IDLE_INTERVAL_MS, bufferSize: BUFFER_SIZE } as const;
 
 /** A measurement that does not count, and why. */
 export class InvalidRun extends Error {
@@ -174,7 +184,7 @@ class Rig {
 async function measureMemory({ side, plan, profiling }: Measurement): Promise<Sample> {
   const { devices, protocol } = plan;
   const first = Math.round(devices * FIRST_SHARE);
-  const rig = await Rig.open(side, { protocol, qos: 1, intervalMs: IDLE_INTERVAL_MS }, profiling);
+  const rig = await Rig.open(side, { ...IDLE_LOAD, protocol }, profiling);
   try {
     await rig.beginProfile();
     // What loading the program has left is gone before the first reading.
@@ -200,7 +210,7 @@ async function measureMemory({ side, plan, profiling }: Measurement): Promise<Sa
 /** CPU time per connect, with all that a device says then, of devices that publish nothing. */
 async function measureConnect({ side, plan, profiling }: Measurement): Promise<Sample> {
   const { devices, protocol } = plan;
-  const rig = await Rig.open(side, { protocol, qos: 1, intervalMs: IDLE_INTERVAL_MS }, profiling);
+  const rig = await Rig.open(side, { ...IDLE_LOAD, protocol }, profiling);
   try {
     await rig.beginProfile();
     const before = await rig.read();
@@ -251,7 +261,8 @@ async function measureMessages(
   qos: 0 | 1,
 ): Promise<Sample> {
   const { devices, protocol, warmMs, windowMs, idleMs } = plan;
-  const rig = await Rig.open(side, { protocol, qos, intervalMs: INTERVAL_MS }, profiling);
+  const load = { protocol, qos, intervalMs: INTERVAL_MS, bufferSize: MESSAGE_BUFFER_SIZE };
+  const rig = await Rig.open(side, load, profiling);
   try {
     await rig.connect(0, devices);
     await delay(warmMs);

@@ -15,7 +15,14 @@ import {
   type Sample,
   type Samples,
 } from './figures.ts';
-import { BUFFER_SIZE, CONNECTS_IN_FLIGHT, INTERVAL_MS, KEEP_ALIVE_S, type Side } from './fleet.ts';
+import {
+  BUFFER_SIZE,
+  CONNECTS_IN_FLIGHT,
+  INTERVAL_MS,
+  KEEP_ALIVE_S,
+  MESSAGE_BUFFER_SIZE,
+  type Side,
+} from './fleet.ts';
 import {
   InvalidRun,
   type Measurement,
@@ -177,7 +184,7 @@ function printConditions({ devices, protocol, windowMs }: Plan, runs: number): v
     `${devices.toLocaleString('en')} devices, MQTT ${protocol}, QoS 1 and 0 at ` +
       `${rate.toLocaleString('en')} messages/s for ${windowMs / 1000} s, ` +
       `${CONNECTS_IN_FLIGHT} connects in flight,\n` +
-      `keep-alive ${KEEP_ALIVE_S} s, ring ${BUFFER_SIZE} B, median of ${runs}; ` +
+      `keep-alive ${KEEP_ALIVE_S} s, ring ${BUFFER_SIZE} B (messages: ${MESSAGE_BUFFER_SIZE} B), median of ${runs}; ` +
       `Node ${process.versions.node}, ${cpus().length} × ${cpus()[0]?.model ?? 'CPU'}`,
   );
 }
@@ -197,6 +204,7 @@ function writeResult(
       intervalMs: INTERVAL_MS,
       keepAliveS: KEEP_ALIVE_S,
       bufferSize: BUFFER_SIZE,
+      messageBufferSize: MESSAGE_BUFFER_SIZE,
       connectsInFlight: CONNECTS_IN_FLIGHT,
     },
     machine: { node: process.version, cores: cpus().length, model: cpus()[0]?.model },

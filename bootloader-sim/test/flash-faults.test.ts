@@ -282,6 +282,29 @@ describe('weak bits', () => {
     expect(sectorOf(flash).subarray(0, 2)).toEqual(Uint8Array.of(0, 0));
   });
 
+  test('are gone when all of them were programmed or flipped', () => {
+    for (const act of [
+      (flash: Flash) => flash.program(SECTOR, Uint8Array.of(0)),
+      (flash: Flash) => [0, 1, 2, 3].map((bit) => flash.flipBit(SECTOR, bit)),
+    ]) {
+      const flash = filled(Uint8Array.of(0xf0));
+      cutBy(flash, { kind: 'erase-weak', weak: 'growing', lag: 1 }, () => flash.erase(SECTOR));
+      expect(flash.hasWeakBits).toBe(true);
+      act(flash);
+      expect(flash.hasWeakBits).toBe(false);
+    }
+  });
+
+  test('are not made of what is zero already in a sector that is stuck', () => {
+    const flash = tinyFlash({ enduranceMax: 0 });
+    flash.program(0, Uint8Array.of(0xf0));
+    flash.erase(0);
+    const fault: Fault = { kind: 'program-weak-bit', weak: 'fading', lag: 1, bit: 0 };
+    cutBy(flash, fault, () => flash.program(0, Uint8Array.of(0xfe)));
+    expect(flash.hasWeakBits).toBe(false);
+    expect(contentOf(flash)[0]).toBe(0xf0);
+  });
+
   test('that read as zeros on this boot cannot be programmed', () => {
     const flash = weakened();
     flash.powerOn();

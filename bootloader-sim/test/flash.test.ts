@@ -213,6 +213,9 @@ describe('sharing by content', () => {
     expect(keyOf()).toBe(before);
     const all = new Uint8Array(TINY.sectorSize).fill(0xff);
     expect(pool.intern(all)).toBe(pool.erased);
+    const other = new ContentPool(TINY.sectorSize);
+    other.trim(0);
+    expect(other.intern(all)).toBe(other.erased);
   });
 
   test('chips that begin with a layout hold its bytes and wear, and change their own', () => {

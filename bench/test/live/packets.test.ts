@@ -102,6 +102,7 @@ async function record(side: Side, protocol: Protocol, qos: 0 | 1): Promise<Recor
     protocol,
     qos,
     intervalMs: INTERVAL_MS,
+    bufferSize: 4096,
   };
   const ask = <T>(request: LoadRequest) => load.ask<T>(request);
   await ask({ kind: 'open', options });
