@@ -8,6 +8,11 @@ export {
   type SlotState,
 } from './boot-record.ts';
 export { BOOT_LOG_COUNT_MAX, Bootloader } from './bootloader.ts';
+export { type CaseOptions, type Finding, type FlowResult, runFlow } from './campaign/cases.ts';
+export { FLOWS, type Flow } from './campaign/flows.ts';
+export { McubootImages } from './campaign/mcuboot-images.ts';
+export { faultsOf, fuseFaults } from './campaign/variants.ts';
+export { type CampaignWorld, createWorld } from './campaign/world.ts';
 export type { BootCrypto } from './crypto.ts';
 export { ContentPool, type WeakBits, type WeakKind } from './flash/content.ts';
 export { type Fault, type FlashOperation, formatFault, parseFault } from './flash/faults.ts';

@@ -13,9 +13,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createPartitionTable } from '../src/images/partition-table.ts';
+import { nodeCrypto } from '../src/node-crypto.ts';
 import { flotillaBoot, type Outcome } from './support/command-line.ts';
 
-const VECTORS = fileURLToPath(new URL('vectors/mcuboot/', import.meta.url));
+const VECTORS = fileURLToPath(new URL('./vectors/mcuboot/', import.meta.url));
 let folder: string;
 
 function boot(...args: readonly string[]): Promise<Outcome> {
@@ -394,6 +396,32 @@ describe('flash', () => {
     expect(info).toContain('rollback counter 2 of 32');
     expect(info).toContain('1.0.0, security counter 1, refused: the rollback counter is 2');
     expect(info).toContain('record 0: sequence 2: slot 1 of ESP-IDF, valid');
+  });
+
+  test('a dump of a real chip is shown and booted by its partition table', async () => {
+    const row = (name: string, type: number, subtype: number, offset: number, size: number) => {
+      return { name, type, subtype, offset, size, flags: 0 };
+    };
+    const partitions = [
+      row('nvs', 1, 2, 0x9000, 0x4000),
+      row('otadata', 1, 0, 0xd000, 0x2000),
+      row('ota_0', 0, 0x10, 0x10000, 0x10000),
+      row('ota_1', 0, 0x11, 0x20000, 0x10000),
+    ];
+    const bytes = Buffer.alloc(0x40000, 0xff);
+    bytes[0] = 0xe9;
+    bytes.set(createPartitionTable(partitions, nodeCrypto), 0x8000);
+    bytes.set(read('e1.img'), 0x20000);
+    writeFileSync(join(folder, 'dump-esp.bin'), bytes);
+    const [info, text, dump] = await Promise.all([
+      runJson('flash', 'info', 'dump-esp.bin'),
+      run('flash', 'boot', 'dump-esp.bin'),
+      runJson('flash', 'dump', 'dump-esp.bin', '--region', 'nvs'),
+    ]);
+    expect(info).toMatchObject({ profile: 'esp-idf', fuses: null });
+    expect(text).toContain('power-on  slot 1 1.0.0, reverted: no otadata');
+    expect(text).toContain('nothing was written');
+    expect(dump).toMatchObject({ offset: 0x9000, size: 0x4000 });
   });
 
   test('keeps the permissions of a file that it replaces', async () => {

@@ -22,7 +22,7 @@ describe('a fleet of chips (W25Q32, 4 MB each) with the same two images', () => 
   };
 
   beforeAll(async () => {
-    const program = fileURLToPath(new URL('support/fleet-memory.ts', import.meta.url));
+    const program = fileURLToPath(new URL('./support/fleet-memory.ts', import.meta.url));
     const args = ['--expose-gc', program, String(DEVICES), '500'];
     const { stdout } = await promisify(execFile)(process.execPath, args);
     figures = JSON.parse(stdout);

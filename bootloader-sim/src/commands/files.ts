@@ -7,7 +7,7 @@ import {
   fsyncSync,
   lstatSync,
   openSync,
-  readFileSync,
+  readSync,
   realpathSync,
   renameSync,
   rmSync,
@@ -57,7 +57,13 @@ export function readBytes(path: string, sizeMax = FILE_SIZE_MAX): Uint8Array {
       if (size > sizeMax) {
         throw new CommandError(`${path}: ${size} bytes are too many, at most ${sizeMax} are read`);
       }
-      return new Uint8Array(readFileSync(file));
+      // What the file has grown by since is left out: it could go on for ever.
+      const bytes = new Uint8Array(size);
+      let done = 0;
+      for (let count = -1; count !== 0 && done < size; done += count) {
+        count = readSync(file, bytes, done, size - done, null);
+      }
+      return bytes.subarray(0, done);
     } finally {
       closeSync(file);
     }

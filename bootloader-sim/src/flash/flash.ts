@@ -12,7 +12,7 @@ import {
 } from './content.ts';
 import type { Fault, FlashOperation } from './faults.ts';
 import { ERASED, type Geometry } from './geometry.ts';
-import { isProgramFault, type PageProgram, programBits, tearErase } from './torn.ts';
+import { flip, isProgramFault, type PageProgram, programBits, tearErase } from './torn.ts';
 
 /** A bug of the driver above: wrong range, alignment, or a program without an erase. */
 export class FlashError extends Error {
@@ -226,13 +226,8 @@ export class Flash {
     const { sectorSize } = this.geometry;
     this.checkRange(address, 1);
     const sector = Math.floor(address / sectorSize);
-    const at = address % sectorSize;
-    const { bytes, weakBits } = this.contentOf(sector);
-    const flipped = bytes.slice();
-    flipped[at]! ^= 1 << bit;
-    const kept = weakBits.map((set) => ({ ...set, mask: set.mask.slice() }));
-    for (const { mask } of kept) mask[at]! &= ~(1 << bit);
-    this.set(sector, this.pool.withWeakBits(flipped, kept), this.wearOf(sector));
+    const { bytes, weakBits } = flip(this.contentOf(sector), address % sectorSize, bit);
+    this.set(sector, this.pool.withWeakBits(bytes, weakBits), this.wearOf(sector));
   }
 
   private begin(

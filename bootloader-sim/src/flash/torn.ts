@@ -1,5 +1,5 @@
-// What an operation leaves in a sector when power is cut in its middle: functions of what was
-// there, what was to become of it, and the fault.
+// What an operation leaves in a sector when power is cut in its middle, or when a bit flips at
+// rest: functions of what was there, what was to become of it, and the fault.
 
 import { NO_WEAK_BITS, type WeakBits } from './content.ts';
 import type { Fault } from './faults.ts';
@@ -83,6 +83,16 @@ export function programBits(
   const left = maskedBy(old, () => 0xff);
   if (!isWeak) return left;
   return withSet(left, { mask, kind: fault.weak, lag: fault.lag, sinceBoot: boot });
+}
+
+/** The bits with one of them flipped, which is strong then. */
+export function flip({ bytes, weakBits }: SectorBits, at: number, bit: number): SectorBits {
+  const next = bytes.slice();
+  next[at]! ^= 1 << bit;
+  return {
+    bytes: next,
+    weakBits: maskedBy(weakBits, (each) => (each === at ? ~(1 << bit) : 0xff)),
+  };
 }
 
 /** True for faults that `programBits` can carry out. */

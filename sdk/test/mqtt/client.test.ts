@@ -4,10 +4,12 @@
 
 import { describe, expect, test } from 'vitest';
 import { ANSWER_MS_MAX, STABLE_MS } from '../../src/mqtt/client.ts';
+import { ClientProfile } from '../../src/mqtt/client-profile.ts';
 import { reasonName } from '../../src/mqtt/reason-codes.ts';
+import { ModelOwner } from '../support/model-owner.ts';
 import { audited, expectNoViolations } from './audited-scene.ts';
 import { frame, VERSIONS } from './samples.ts';
-import { HOUR_MS, Scene } from './statements-scene.ts';
+import { BROKER, HOUR_MS, Scene } from './statements-scene.ts';
 
 const UINT32_MAX = 4294967295;
 
@@ -79,6 +81,38 @@ describe.each(VERSIONS)('connecting, version %i', (version) => {
       scene.start();
       scene.untilConnected(1);
     }
+  });
+});
+
+describe('a server that does not speak 5', () => {
+  const refusals = ['return-code-1', 'reason-0x84', 'reason-0x84-short', 'close'] as const;
+
+  test.each(refusals)('%s: falls back, remembers over a reset, and probes every day', (refusal) => {
+    const scene = new Scene(5, { protocol: 0 });
+    const { broker, owner, platform } = scene;
+    broker.speaks5 = false;
+    broker.versionRefusal = refusal;
+    scene.start();
+    scene.untilConnected(1);
+    expect(owner.client.version).toBe(4);
+    // A close might have been an outage: that takes a second time.
+    scene.reconnect();
+    const asked = { ...broker.connectCount };
+    scene.reconnect();
+    expect(broker.connectCount).toEqual({ 4: asked[4] + 1, 5: asked[5] });
+
+    const after = new ModelOwner(platform.restart(), new ClientProfile({ broker: BROKER }));
+    scene.world.turn(() => after.start());
+    scene.world.advance(5000);
+    expect(after.client.version).toBe(4);
+    expect(broker.connectCount[5]).toBe(asked[5]);
+
+    scene.world.advance(24 * HOUR_MS);
+    broker.speaks5 = true;
+    platform.link.cut();
+    scene.world.advance(5000);
+    expect(after.client.version).toBe(5);
+    expect(platform.settings.values.size).toBe(0);
   });
 });
 
