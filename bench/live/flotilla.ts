@@ -17,6 +17,7 @@ class FlotillaLoad implements Load {
   private readonly options: LoadOptions;
   private readonly start = startRun();
   private readonly clock = new RunClock(this.start);
+  private scenario: unknown;
   private readonly ports: MessagePort[] = [];
   private readonly results: Promise<WorkerResult>[] = [];
 
@@ -24,16 +25,20 @@ class FlotillaLoad implements Load {
     this.options = options;
   }
 
-  /** Each batch is a worker of its own. */
-  connect(count: number): void {
-    const { port, ...fleet } = this.options;
+  prepare(count: number): void {
+    const { port: _, ...fleet } = this.options;
     const set = scenarioOverrides({ count, ...fleet });
+    this.scenario = loadScenario(SCENARIO, { set }).scenario;
+  }
+
+  /** Each batch is a worker of its own. */
+  connect(): void {
     const { port1, port2 } = new MessageChannel();
     const task = {
-      scenario: loadScenario(SCENARIO, { set }).scenario,
+      scenario: this.scenario,
       run: batchName(this.ports.length),
       start: this.start,
-      target: { host: '127.0.0.1', port },
+      target: { host: '127.0.0.1', port: this.options.port },
       worker: 0,
       workerCount: 1,
       port: port2,

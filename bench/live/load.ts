@@ -18,8 +18,10 @@ export interface LoadOptions {
 
 export type LoadRequest =
   | { readonly kind: 'open'; readonly options: LoadOptions }
-  /** Begins to connect this many more devices. */
-  | { readonly kind: 'connect'; readonly count: number }
+  /** Gets ready to connect this many more devices. */
+  | { readonly kind: 'prepare'; readonly count: number }
+  /** Begins to connect them. */
+  | { readonly kind: 'connect' }
   /** With `collect`, garbage goes first: for memory, not for CPU time. */
   | { readonly kind: 'read'; readonly collect: boolean }
   | { readonly kind: 'stop-publishing' }
@@ -49,7 +51,9 @@ export interface Totals {
 
 /** One side of the comparison. */
 export interface Load {
-  connect(count: number): void;
+  /** What is not part of a connect, such as reading a scenario. */
+  prepare(count: number): void;
+  connect(): void;
   stopPublishing(): void;
   finish(): Totals | Promise<Totals>;
 }
@@ -90,8 +94,10 @@ export function serveLoad(open: (options: LoadOptions) => Load): void {
       case 'open':
         load = open(request.options);
         return;
+      case 'prepare':
+        return load?.prepare(request.count);
       case 'connect':
-        return load?.connect(request.count);
+        return load?.connect();
       case 'read':
         return await read(request.collect);
       case 'stop-publishing':

@@ -82,7 +82,7 @@ class Rig {
   private readonly broker: Mosquitto;
   private readonly observer: Child;
   private readonly load: Child;
-
+  private prepared = 0;
   private readonly profiling: Profiling | undefined;
 
   private constructor(broker: Mosquitto, side: Side, profiling: Profiling | undefined) {
@@ -142,10 +142,16 @@ class Rig {
     await this.ask({ kind: 'end-profile', file: this.profiling.file });
   }
 
-  /** Connects `more` devices on top of `present`, until all of them have said what they say. */
-  async connect(present: number, more: number): Promise<void> {
-    const wanted = present + more;
-    await this.ask({ kind: 'connect', count: more });
+  /** Gets ready to connect this many more devices. */
+  async prepare(count: number): Promise<void> {
+    await this.ask({ kind: 'prepare', count });
+    this.prepared += count;
+  }
+
+  /** Connects the devices that are prepared, until all of them have said what they say. */
+  async connect(): Promise<void> {
+    const wanted = this.prepared;
+    await this.ask({ kind: 'connect' });
     const deadlineMs = performance.now() + CONNECT_MS_MAX;
     for (;;) {
       const { births, diagnostics } = await this.counts();
@@ -189,10 +195,12 @@ async function measureMemory({ side, plan, profiling }: Measurement): Promise<Sa
     await rig.beginProfile();
     // What loading the program has left is gone before the first reading.
     await rig.read(true);
-    await rig.connect(0, first);
+    await rig.prepare(first);
+    await rig.connect();
     const firstGrown = await rig.read();
     const firstAtRest = await rig.read(true);
-    await rig.connect(first, devices - first);
+    await rig.prepare(devices - first);
+    await rig.connect();
     const grown = await rig.read();
     const atRest = await rig.read(true);
     await rig.endProfile();
@@ -212,9 +220,10 @@ async function measureConnect({ side, plan, profiling }: Measurement): Promise<S
   const { devices, protocol } = plan;
   const rig = await Rig.open(side, { ...IDLE_LOAD, protocol }, profiling);
   try {
+    await rig.prepare(devices);
     await rig.beginProfile();
     const before = await rig.read();
-    await rig.connect(0, devices);
+    await rig.connect();
     const after = await rig.read();
     await rig.endProfile();
     await rig.verify(devices);
@@ -264,7 +273,8 @@ async function measureMessages(
   const load = { protocol, qos, intervalMs: INTERVAL_MS, bufferSize: MESSAGE_BUFFER_SIZE };
   const rig = await Rig.open(side, load, profiling);
   try {
-    await rig.connect(0, devices);
+    await rig.prepare(devices);
+    await rig.connect();
     await delay(warmMs);
     await rig.beginProfile();
     const busy = await observe(rig, windowMs);

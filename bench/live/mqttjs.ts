@@ -65,10 +65,13 @@ class MqttjsLoad implements Load {
     this.publishOptions = { qos: options.qos };
   }
 
-  connect(count: number): void {
+  prepare(count: number): void {
     const batch = this.batchCount;
     this.batchCount += 1;
     this.waiting = Array.from({ length: count }, (_, index) => deviceId(batch, index)).reverse();
+  }
+
+  connect(): void {
     for (let index = 0; index < CONNECTS_IN_FLIGHT; index += 1) this.connectNext();
   }
 

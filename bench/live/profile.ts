@@ -16,8 +16,10 @@ interface CpuProfile {
   readonly timeDeltas: readonly number[];
 }
 
-/** Samples outside JavaScript that are no work: the process waits. */
+/** No work: the process waits. */
 const IDLE = '(idle)';
+/** The profiler's own start and end. */
+const PROFILER = 'node:inspector';
 
 export interface SelfTime {
   readonly name: string;
@@ -26,15 +28,15 @@ export interface SelfTime {
   readonly share: number;
 }
 
-/** Self times in falling order, idle left out. */
+/** Self times in falling order, without idle time and the profiler's own. */
 export function selfTimes(profile: CpuProfile): SelfTime[] {
   const names = new Map(profile.nodes.map(({ id, callFrame }) => [id, nameOf(callFrame)]));
   const sums = new Map<string, number>();
   for (const [index, id] of profile.samples.entries()) {
-    const name = names.get(id) ?? '';
+    const name = names.get(id) ?? IDLE;
+    if (name === IDLE || name.includes(PROFILER)) continue;
     sums.set(name, (sums.get(name) ?? 0) + profile.timeDeltas[index]!);
   }
-  sums.delete(IDLE);
   const total = [...sums.values()].reduce((sum, us) => sum + us, 0);
   return [...sums]
     .map(([name, us]) => ({ name, us, share: us / total }))

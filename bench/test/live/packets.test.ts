@@ -106,7 +106,8 @@ async function record(side: Side, protocol: Protocol, qos: 0 | 1): Promise<Recor
   };
   const ask = <T>(request: LoadRequest) => load.ask<T>(request);
   await ask({ kind: 'open', options });
-  await ask({ kind: 'connect', count: DEVICES });
+  await ask({ kind: 'prepare', count: DEVICES });
+  await ask({ kind: 'connect' });
   const telemetryCount = (packets: Packet[]) => packets.filter(isTelemetry).length;
   await expect
     .poll(() => [...listener.packets.values()].map(telemetryCount), { timeout: 10_000 })
