@@ -143,7 +143,10 @@ describe('a record', () => {
         const whole = encodeRecord(record);
         const prefix = whole.slice().fill(0xff, size);
         const suffix = whole.slice().fill(0xff, 0, RECORD_SIZE - size);
-        expect([decodeRecord(prefix), decodeRecord(suffix)]).toEqual([undefined, undefined]);
+        // What is FF in the whole record is not missing from a part of it.
+        for (const part of [prefix, suffix]) {
+          if (Buffer.compare(part, whole) !== 0) expect(decodeRecord(part)).toBeUndefined();
+        }
       }),
     );
   });

@@ -64,11 +64,10 @@ export class Session {
   /** True for a second copy of an incoming QoS 2 message that was delivered. */
   isIncoming(packetId: number, dup: boolean): boolean {
     const index = this.incomingIndexOf(packetId);
-    if (index < 0 || index >= this.doubtfulCount) return index >= 0;
     // Another session counts its packet ids anew: without DUP it is a first copy (MQTT-3.3.1-1).
+    if (index < 0 || dup || index >= this.doubtfulCount) return index >= 0;
     this.removeIncoming(index);
-    if (dup) this.addIncoming(packetId);
-    return dup;
+    return false;
   }
 
   /** A packet identifier that nothing in flight uses (MQTT-2.2.1-3); `busy` is one more in use. */

@@ -111,11 +111,9 @@ class Receive implements fc.Command<Model, Real> {
   }
   run(model: Model, { session }: Real): void {
     const at = model.incoming.findIndex((one) => one.packetId === this.packetId);
-    const isDoubtful = at >= 0 && (model.incoming[at] as Incoming).doubtful;
-    const known = at >= 0 && (!isDoubtful || this.dup);
-    // A second copy clears the doubt, a first one shows that it was right.
-    if (isDoubtful) model.incoming.splice(at, 1);
-    if (isDoubtful && this.dup) model.incoming.push({ packetId: this.packetId, doubtful: false });
+    const isOther = at >= 0 && !this.dup && (model.incoming[at] as Incoming).doubtful;
+    if (isOther) model.incoming.splice(at, 1);
+    const known = at >= 0 && !isOther;
     expect(session.isIncoming(this.packetId, this.dup)).toBe(known);
     if (known) return;
     const full = model.incoming.length === INCOMING_MAX;
@@ -292,15 +290,6 @@ describe('found by the model test', () => {
     session.doubtIncoming();
     expect(session.isIncoming(1, true)).toBe(true);
     expect(session.isIncoming(1, false)).toBe(false);
-  });
-
-  test('a second copy clears the doubt: its packet id makes no room for another', () => {
-    const session = newSession(1, 1);
-    session.addIncoming(1);
-    session.doubtIncoming();
-    expect(session.isIncoming(1, true)).toBe(true);
-    expect(session.addIncoming(2)).toBe(false);
-    expect(session.isIncoming(1, false)).toBe(true);
   });
 
   test('ids of a session that is gone do not fill the table for ever', () => {

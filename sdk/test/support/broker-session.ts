@@ -17,8 +17,6 @@ interface Outgoing {
   readonly qos: Qos;
   packetId: number;
   state: 'queued' | 'sent' | 'released';
-  /** True once it went out on the present connection. */
-  here: boolean;
 }
 
 export class BrokerSession {
@@ -38,6 +36,7 @@ export class BrokerSession {
   /** QoS 1 and 2 messages in the order of sending. */
   private outgoing: Outgoing[] = [];
   private packetIdLast = 0;
+  private resuming = false;
 
   constructor(clientId: string, number: number) {
     this.clientId = clientId;
@@ -70,33 +69,36 @@ export class BrokerSession {
       if (this.connection !== undefined) this.connection.sendPublish(message, 0, 0, false);
       return;
     }
-    this.outgoing.push({ message, qos, packetId: 0, state: 'queued', here: false });
+    this.outgoing.push({ message, qos, packetId: 0, state: 'queued' });
     this.pump();
   }
 
   /** Sends again what was on its way, in order, before anything new (MQTT-4.4.0-1). */
   resume(): void {
-    for (const item of this.outgoing) {
-      item.here = item.state === 'released';
-      if (item.here) this.connection?.sendAck('pubrel', item.packetId, 0);
+    // Sending may end an item at once: one that is too large for the client.
+    this.resuming = true;
+    for (const item of [...this.outgoing]) {
+      if (item.state === 'sent') {
+        this.connection?.sendPublish(item.message, item.qos, item.packetId, true);
+      } else if (item.state === 'released') {
+        this.connection?.sendAck('pubrel', item.packetId, 0);
+      }
     }
+    this.resuming = false;
     this.pump();
   }
 
-  /** Sends what the client's Receive Maximum allows, which counts anew on each connection. */
+  /** Sends what the client's Receive Maximum allows. */
   pump(): void {
     const { connection } = this;
-    if (connection === undefined) return;
+    if (connection === undefined || this.resuming) return;
     for (;;) {
-      const item = this.outgoing.find((one) => !one.here);
-      const flying = this.outgoing.filter((one) => one.here).length;
+      const item = this.outgoing.find((one) => one.state === 'queued');
+      const flying = this.outgoing.filter((one) => one.state !== 'queued').length;
       if (item === undefined || flying >= connection.sendMax) return;
-      const dup = item.state === 'sent';
-      if (!dup) item.packetId = this.nextPacketId();
+      item.packetId = this.nextPacketId();
       item.state = 'sent';
-      item.here = true;
-      // This may end the item at once, when it is too large for the client.
-      connection.sendPublish(item.message, item.qos, item.packetId, dup);
+      connection.sendPublish(item.message, item.qos, item.packetId, false);
     }
   }
 
