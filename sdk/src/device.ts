@@ -11,6 +11,7 @@ import {
   PUBLISH_INFLIGHT,
   PUBLISH_LATER,
   PUBLISH_TOO_LARGE,
+  PUBLISH_WRITTEN,
   type PublishResult,
 } from './mqtt/delivery.ts';
 import type { Packet, Qos, Subscription, Will } from './mqtt/packet.ts';
@@ -340,19 +341,44 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     const { onProduced } = this.profile.events;
     if (onProduced !== undefined) onProduced(this, sequence);
     const { scratch } = this.platform.memory;
+    const isAlone = this.profile.qos === 0 && this.outbox.count === 0;
+    if (isAlone && this.publishNow(sequence, scheduledMs, scratch, size)) return;
     this.outbox.append(TELEMETRY, priority, sequence, scheduledMs, scratch, size);
+  }
+
+  /** Sends a message that nothing waits for and that waits for nothing past the buffer. */
+  private publishNow(
+    sequence: number,
+    scheduledMs: number,
+    pack: Uint8Array,
+    size: number,
+  ): boolean {
+    // What is said first at a connection is written to scratch too.
+    if (this.birthDueMs < Number.POSITIVE_INFINITY) return false;
+    const nowMs = this.platform.clock.monotonicMs();
+    if (this.diagnosticsDueMs <= nowMs || !this.mayPublish()) return false;
+    const result = this.client.publish(BIRTH, 'telemetry', pack, 0, size, 0, false);
+    if (result !== PUBLISH_WRITTEN) return false;
+    this.acknowledged(sequence, scheduledMs);
+    return true;
+  }
+
+  /** Says first what is to be said first. */
+  private mayPublish(): boolean {
+    if (this.client.state !== 'connected') return false;
+    if (this.birthDueMs < Number.POSITIVE_INFINITY && !this.publishBirth()) return false;
+    if (this.diagnosticsDueMs < Number.POSITIVE_INFINITY) this.publishDiagnostics();
+    if (this.pausedUntilMs > 0) {
+      if (this.platform.clock.monotonicMs() < this.pausedUntilMs) return false;
+      this.pausedUntilMs = 0;
+    }
+    return true;
   }
 
   /** Hands waiting records to the client, as long as it takes them. */
   private drain(): void {
     const { client, outbox } = this;
-    if (client.state !== 'connected') return;
-    if (this.birthDueMs < Number.POSITIVE_INFINITY && !this.publishBirth()) return;
-    if (this.diagnosticsDueMs < Number.POSITIVE_INFINITY) this.publishDiagnostics();
-    if (this.pausedUntilMs > 0) {
-      if (this.platform.clock.monotonicMs() < this.pausedUntilMs) return;
-      this.pausedUntilMs = 0;
-    }
+    if (!this.mayPublish()) return;
     for (let at = outbox.next(); at >= 0; at = outbox.next()) {
       const qos: Qos = outbox.kindAt(at) === TELEMETRY ? this.profile.qos : 1;
       const result = client.publish(
@@ -382,8 +408,12 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     const scheduledMs = outbox.timeMsAt(at);
     // Let go first: the program may report from within its event, and records move then.
     outbox.release(at);
+    if (kind === TELEMETRY) this.acknowledged(sequence, scheduledMs);
+  }
+
+  private acknowledged(sequence: number, scheduledMs: number): void {
     const { onAcknowledged } = this.profile.events;
-    if (kind !== TELEMETRY || onAcknowledged === undefined) return;
+    if (onAcknowledged === undefined) return;
     // Times of records are modulo 2^32; so is their difference.
     const buffered = ((this.client.connectedMs - scheduledMs) | 0) > 0;
     onAcknowledged(this, sequence, scheduledMs, buffered);

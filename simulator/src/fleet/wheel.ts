@@ -63,6 +63,15 @@ export class Wheel {
     }
   }
 
+  /** Calls `visit` for most of what `advance` to `nowMs` will fire; it must change no timer. */
+  forEachDue(nowMs: number, visit: (index: number) => void): void {
+    const boundary = this.tick - (this.tick % SLOT_COUNT) + SLOT_COUNT;
+    for (let tick = this.tick + 1; tick < boundary && tick <= nowMs; tick += 1) {
+      let index = this.heads[tick % SLOT_COUNT]!;
+      for (; index !== NONE; index = this.next[index]!) visit(index);
+    }
+  }
+
   /** A time in ms at or before which nothing is due; at most 256 ms away when nothing is near. */
   nextMs(): number {
     const boundary = this.tick - (this.tick % SLOT_COUNT) + SLOT_COUNT;
@@ -93,9 +102,13 @@ export class Wheel {
     const distance = due - this.tick;
     assert(distance >= 0, 'timer in the past');
     let level = 0;
-    while (level < LEVEL_COUNT - 1 && distance >= 2 ** (LEVEL_BITS * (level + 1))) level += 1;
+    let width = 1;
+    while (level < LEVEL_COUNT - 1 && distance >= width * SLOT_COUNT) {
+      level += 1;
+      width *= SLOT_COUNT;
+    }
     const at = distance > REACH ? this.tick + REACH : due;
-    const position = Math.floor(at / 2 ** (LEVEL_BITS * level)) % SLOT_COUNT;
+    const position = Math.floor(at / width) % SLOT_COUNT;
     const slot = level * SLOT_COUNT + position;
     const head = this.heads[slot]!;
     this.slots[index] = slot;

@@ -12,9 +12,14 @@ import { SequenceSet } from './sequence-set.ts';
  */
 const GAP_SLACK_MS = 500;
 
+/** In `inOrder`: look into the set. */
+const IN_SET = 0xffffffff;
+
 export class DeviceLedger {
-  private readonly acknowledgedSets: SequenceSet[];
+  /** How many messages were acknowledged, of those devices where it was one after the other. */
+  private readonly inOrder: Uint32Array;
   /** Rare, so made when first needed. */
+  private readonly acknowledgedSets = new Map<number, SequenceSet>();
   private readonly droppedSets = new Map<number, SequenceSet>();
   private readonly log = new AcknowledgementLog();
   private readonly gaps: { fromMs: number; toMs: number }[] = [];
@@ -22,12 +27,15 @@ export class DeviceLedger {
 
   /** For local device indices below `count`. */
   constructor(count: number) {
-    this.acknowledgedSets = Array.from({ length: count }, () => new SequenceSet());
+    this.inOrder = new Uint32Array(count);
   }
 
   acknowledged(localIndex: number, sequence: number, nowMs: number): void {
-    this.acknowledgedSets[localIndex]!.add(sequence);
+    const next = this.inOrder[localIndex]!;
+    if (sequence === next) this.inOrder[localIndex] = next + 1;
+    else this.acknowledgedSet(localIndex).add(sequence);
     this.log.add(localIndex, sequence, nowMs);
+    if (this.gaps.length === 0) return;
     for (const gap of this.gaps) {
       if (nowMs <= gap.toMs) setOf(this.unwatchedSets, localIndex).add(sequence);
     }
@@ -59,11 +67,20 @@ export class DeviceLedger {
     return {
       device: deviceIndex,
       produced: device?.sampler.packCount ?? 0,
-      acknowledged: this.acknowledgedSets[localIndex]!.toRanges(),
+      acknowledged: this.acknowledgedSet(localIndex).toRanges(),
       dropped: this.droppedSets.get(localIndex)?.toRanges() ?? [],
       pending: pending.toRanges(),
       unwatched: this.unwatchedSets.get(localIndex)?.toRanges() ?? [],
     };
+  }
+
+  private acknowledgedSet(localIndex: number): SequenceSet {
+    const count = this.inOrder[localIndex]!;
+    if (count !== IN_SET) {
+      this.acknowledgedSets.set(localIndex, SequenceSet.fromRanges(count > 0 ? [0, count] : []));
+      this.inOrder[localIndex] = IN_SET;
+    }
+    return this.acknowledgedSets.get(localIndex)!;
   }
 }
 

@@ -28,6 +28,8 @@ export function startRun(): RunStart {
 export class RunClock implements Clock {
   private readonly offsetMs: number;
   private readonly startEpochMs: number;
+  /** The moment at which time stands still; below 0 = it does not. */
+  private heldMs = -1;
 
   constructor(start: RunStart) {
     this.offsetMs = systemOffsetMs() - start.monotonicMs;
@@ -36,7 +38,20 @@ export class RunClock implements Clock {
 
   /** Ms since the start of the run. */
   monotonicMs(): number {
-    return performance.now() + this.offsetMs;
+    const { heldMs } = this;
+    return heldMs >= 0 ? heldMs : performance.now() + this.offsetMs;
+  }
+
+  /**
+   * Time stands still until `letGo`, while a device handles one event, as it does in virtual mode:
+   * a device asks for the time ten times per message.
+   */
+  hold(): void {
+    this.heldMs = performance.now() + this.offsetMs;
+  }
+
+  letGo(): void {
+    this.heldMs = -1;
   }
 
   /** Follows the monotonic clock, so that a step of the host's time moves no latency. */

@@ -216,6 +216,39 @@ describe('the wheel', () => {
     expect(fired).toEqual([0]);
   });
 
+  test('tells beforehand only what the next advance fires', () => {
+    const starts = fc.array(
+      fc.record({
+        timer: fc.nat({ max: 49 }),
+        inMs: fc.nat({ max: 3000 }),
+        stepMs: fc.nat({ max: 8 }),
+      }),
+      { minLength: 50, maxLength: 300 },
+    );
+    let told = 0;
+    let fired = 0;
+    fc.assert(
+      fc.property(starts, (steps) => {
+        const wheel = new Wheel(50);
+        let nowMs = 0;
+        for (const { timer, inMs, stepMs } of steps) {
+          wheel.start(timer, nowMs + inMs / 100);
+          wheel.start((timer + 25) % 50, nowMs + inMs);
+          nowMs += stepMs;
+          const due: number[] = [];
+          wheel.forEachDue(nowMs, (index) => due.push(index));
+          const firing = new Set<number>();
+          wheel.advance(nowMs, (index) => firing.add(index));
+          expect(due.filter((index) => !firing.has(index))).toEqual([]);
+          told += due.length;
+          fired += firing.size;
+        }
+      }),
+      { numRuns: 30 },
+    );
+    expect(told).toBeGreaterThan(0.9 * fired);
+  });
+
   test('without timers is empty, not wrong', () => {
     const wheel = new Wheel(0);
     wheel.advance(10_000, () => {
