@@ -30,10 +30,13 @@ const DIAGNOSTICS = {
   connects: 1,
   oversize: 0,
   produced: 0,
+  anomalies: 0,
   unconfirmed: 0,
-  missedSamples: 0,
   sensorFaults: 0,
+  anomaliesHeld: 0,
+  missedSamples: 0,
   commandsRefused: 0,
+  commandsRepeated: 0,
   subscribeRefused: 0,
 };
 const BIRTH_OPTIONS: IClientPublishOptions = { qos: 1, retain: true };

@@ -1,43 +1,29 @@
 // A device: sensors → SenML packs → buffer → MQTT, and commands the other way.
 // Composition only: what to do when is decided by the parts.
 
-import { Outbox, type OutboxOwner, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
-import { readUtf8 } from './codec/text.ts';
-import { executeCommand, writeResult } from './commands/commands.ts';
+import { type Outbox, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
+import { Commands } from './commands/commands.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import { writeDiagnostics } from './diagnostics.ts';
-import { Client, type ClientOwner } from './mqtt/client.ts';
-import {
-  PUBLISH_INFLIGHT,
-  PUBLISH_LATER,
-  PUBLISH_TOO_LARGE,
-  PUBLISH_WRITTEN,
-  type PublishResult,
-} from './mqtt/delivery.ts';
-import type { Packet, Qos, Subscription, Will } from './mqtt/packet.ts';
-import {
-  NOT_AUTHORIZED,
-  PAYLOAD_FORMAT_INVALID,
-  TOPIC_NAME_INVALID,
-  UNSPECIFIED_ERROR,
-} from './mqtt/reason-codes.ts';
+import { Client } from './mqtt/client.ts';
+import type { ClientOwner } from './mqtt/client-owner.ts';
+import { PUBLISH_LATER, type PublishResult } from './mqtt/delivery.ts';
+import type { Packet, Subscription, Will } from './mqtt/packet.ts';
+import { UNSPECIFIED_ERROR } from './mqtt/reason-codes.ts';
 import { Session } from './mqtt/session.ts';
 import type { Platform, Timer, TimerTarget } from './platform.ts';
 import { Sampler, type SamplerOwner } from './sampling/sampler.ts';
-import { isOffline, writeOnlineStatus } from './status.ts';
-
-/** What a record of the outbox is. */
-const TELEMETRY = 0;
-const RESULT = 1;
+import { SHADOW_TOPICS, Shadow, type ShadowOwner } from './shadow/shadow.ts';
+import type { ShadowValue } from './shadow/shadow-value.ts';
+import { isOffline, writeAsleepStatus, writeOnlineStatus } from './status.ts';
+import { isFinal, Uplink } from './uplink.ts';
+import { Wake } from './wake.ts';
 
 /** Session reference of the birth message, which is made anew instead of buffered. */
 const BIRTH = 0;
 
 /** How often diagnostics go out, besides at every connect. */
 export const DIAGNOSTICS_INTERVAL_MS = 24 * 3600 * 1000;
-/** First and longest pause after the server refused a message for now, in ms. */
-const REFUSED_PAUSE_MS_MIN = 1000;
-const REFUSED_PAUSE_MS_MAX = 60000;
 /** Seconds after which the server takes a silent device for gone (MQTT 5). */
 const WILL_DELAY_S = 5;
 
@@ -55,25 +41,29 @@ export class DeviceCounters {
   unconfirmed = 0;
   commands = 0;
   commandsRefused = 0;
+  commandsRepeated = 0;
   connects = 0;
 }
 
-export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarget {
+export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarget {
   readonly id: string;
   readonly platform: Platform;
   readonly profile: DeviceProfile;
   readonly client: Client;
-  readonly outbox: Outbox;
+  readonly uplink: Uplink;
   readonly sampler: Sampler;
   readonly counters = new DeviceCounters();
   /** Free for the program around this device. */
   application: unknown = undefined;
 
   private readonly timer: Timer;
+  /** Present where the profile has one. */
+  readonly shadow: Shadow<Device> | undefined;
+  /** Present in connection mode `wake`. */
+  readonly wake: Wake | undefined;
+  /** Made when the first command comes. */
+  private commands: Commands | undefined = undefined;
   private diagnosticsDueMs = Number.POSITIVE_INFINITY;
-  /** No publish before this time: the server asked for less. */
-  private pausedUntilMs = 0;
-  private refusedInRow = 0;
   /** When the birth goes out; Infinity = it did, or there is none. */
   private birthDueMs = Number.POSITIVE_INFINITY;
   /** When the timer fires, so that it is not started again for a later deadline. */
@@ -91,22 +81,33 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     const { bufferSize } = profile;
     const { inflightMax, receiveMax } = profile.client;
     const bytes = platform.memory.allocate(bufferSize + Session.size(inflightMax, receiveMax));
-    this.outbox = new Outbox(bytes, bufferSize, profile.fullPolicy, this);
+    this.uplink = new Uplink(this, bytes);
     const session = new Session(bytes, bufferSize, inflightMax, receiveMax);
     this.client = new Client(platform, profile.client, session, this);
     this.timer = platform.createTimer(this);
     this.sampler = new Sampler(platform, id, profile.sensors, profile.intervalMs, this);
+    this.shadow =
+      profile.shadow === undefined ? undefined : new Shadow<Device>(platform, profile.shadow, this);
+    this.wake = profile.wake === undefined ? undefined : new Wake(this, profile.wake);
   }
 
   /** Connects and begins to sample, the first time within one interval. */
   start(): void {
     this.startSampling();
-    this.client.start();
+    if (this.wake === undefined) this.client.start();
+    else this.wake.start(this.platform.clock.monotonicMs());
     this.arm();
   }
 
   startSampling(): void {
     this.sampler.start();
+    this.arm();
+  }
+
+  /** Samples at another interval than the profile's, ms, at least 1. */
+  setInterval(intervalMs: number): void {
+    if (!(intervalMs >= 1)) throw new RangeError('intervalMs: expected at least 1');
+    this.sampler.setInterval(intervalMs);
     this.arm();
   }
 
@@ -122,6 +123,7 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     if (status) {
       this.client.publish(BIRTH, 'status', offlineStatus, 0, offlineStatus.length, 0, true);
     }
+    if (this.wake !== undefined) this.wake.stop();
     this.client.stop();
     this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
     this.timer.stop();
@@ -149,6 +151,26 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     this.arm();
   }
 
+  /** Connects now and sends what waits, where the device sleeps between its connections. */
+  wakeUp(): void {
+    if (this.wake !== undefined) this.wake.wakeUp();
+    this.arm();
+  }
+
+  /** For `Wake`: ends the connection until `untilMs`, keeping the session. */
+  goToSleep(untilMs: number): void {
+    const { client, platform } = this;
+    const wasConnected = client.state === 'connected';
+    if (this.profile.status) {
+      const { clock, memory } = platform;
+      const untilEpochMs = clock.epochMs() + untilMs - clock.monotonicMs();
+      const end = writeAsleepStatus(memory.scratch, 0, untilEpochMs);
+      client.publish(BIRTH, 'status', memory.scratch, 0, end, 0, true);
+    }
+    client.stop();
+    this.onDisconnected('asleep', wasConnected);
+  }
+
   /**
    * Sends one value now, beside the schedule: a message of its own, by way of the buffer.
    * Alarms (PRIORITY_HIGH) overtake what waits.
@@ -164,20 +186,60 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     this.arm();
   }
 
+  /**
+   * The value of a key of the shadow changed at the device, by a button or a measurement; null
+   * removes it. False when the value is not taken (see `Shadow.report`).
+   */
+  reportState(key: string, value: ShadowValue): boolean {
+    if (this.shadow === undefined) return false;
+    const taken = this.shadow.report(key, value);
+    this.drain();
+    this.arm();
+    return taken;
+  }
+
+  /** For `Shadow`. */
+  publishShadow(name: string, payload: Uint8Array, size: number): boolean {
+    const topic = `shadow/${name}`;
+    const { shadowTopics } = this.profile;
+    const isOwn = shadowTopics === this.profile.client.topics;
+    const whole = isOwn
+      ? undefined
+      : { topic: shadowTopics.format(this.id, topic), correlation: undefined };
+    const result = this.client.publish(BIRTH, topic, payload, 0, size, 0, false, whole);
+    return result !== PUBLISH_LATER;
+  }
+
+  /** For `Shadow`. */
+  onShadowTime(epochMs: number, uncertaintyMs: number): void {
+    this.platform.clock.adjust(epochMs, uncertaintyMs);
+  }
+
   /** Calls `visit` with the sequence of every telemetry message that waits or is in flight. */
   forEachPending(visit: (sequence: number) => void): void {
-    this.outbox.forEach((kind, sequence) => {
-      if (kind === TELEMETRY) visit(sequence);
-    });
+    this.uplink.forEachPending(visit);
+  }
+
+  /** What waits for the server. */
+  get outbox(): Outbox {
+    return this.uplink.outbox;
   }
 
   get isConnected(): boolean {
     return this.client.state === 'connected';
   }
 
+  /** True while messages can go out: connected, and all is said that comes first. */
+  get isClear(): boolean {
+    if (this.client.state !== 'connected' || this.birthDueMs < Number.POSITIVE_INFINITY) {
+      return false;
+    }
+    return this.diagnosticsDueMs > this.platform.clock.monotonicMs();
+  }
+
   /** Messages that wait or are in flight. */
   get pendingCount(): number {
-    return this.outbox.count;
+    return this.uplink.outbox.count;
   }
 
   onTimer(): void {
@@ -185,8 +247,11 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     this.platform.feedWatchdog();
     const nowMs = this.platform.clock.monotonicMs();
     this.client.tick(nowMs);
+    if (this.shadow !== undefined) this.shadow.tick(nowMs);
     if (this.sampler.dueMs <= nowMs) this.sampler.tick(nowMs, this);
+    if (this.commands !== undefined) this.commands.tick(nowMs);
     this.drain();
+    if (this.wake !== undefined) this.wake.tick(nowMs);
     this.arm();
   }
 
@@ -207,6 +272,10 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     const { client, status, subscriptions, takesCommands } = this.profile;
     const { topics } = client;
     const filters = subscriptions.slice();
+    for (let index = 0; index < SHADOW_TOPICS.length && this.shadow !== undefined; index += 1) {
+      const filter = this.profile.shadowTopics.format(this.id, `shadow/${SHADOW_TOPICS[index]}`);
+      filters.push({ filter, qos: 1 });
+    }
     if (takesCommands) filters.push({ filter: topics.format(this.id, 'commands'), qos: 1 });
     // 3.1.1 has no will delay: the will of our own last connection may come after this birth.
     const watches = status && this.client.version === 4;
@@ -217,7 +286,9 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
   onConnected(resumed: boolean): void {
     const nowMs = this.platform.clock.monotonicMs();
     this.counters.connects += 1;
-    if (!resumed) this.outbox.setAllWaiting();
+    this.uplink.connected(resumed);
+    // Without a session the subscriptions come first.
+    if (resumed && this.shadow !== undefined) this.shadow.onConnected();
     this.birthDueMs = this.profile.status ? nowMs : Number.POSITIVE_INFINITY;
     this.diagnosticsDueMs = this.profile.diagnostics ? nowMs : Number.POSITIVE_INFINITY;
     const { onConnected } = this.profile.events;
@@ -226,12 +297,16 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
   }
 
   onSubscribed(): void {
-    // Commands come when they come.
+    if (this.shadow === undefined) return;
+    this.shadow.onConnected();
+    this.drain();
+    this.arm();
   }
 
   onDisconnected(reason: string, wasConnected: boolean): void {
     this.birthDueMs = Number.POSITIVE_INFINITY;
     this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
+    if (this.shadow !== undefined) this.shadow.onDisconnected();
     const { onDisconnected } = this.profile.events;
     if (onDisconnected !== undefined) onDisconnected(this, reason, wasConnected);
     this.arm();
@@ -251,24 +326,30 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
       }
       this.drain();
     } else if (topics.matches(source, topicStart, topicEnd, this.id, 'commands')) {
-      this.executeCommand(source, payloadStart, payloadEnd);
-    } else {
+      if (this.commands === undefined) this.commands = new Commands(this);
+      this.commands.receive(packet, source);
+      this.arm();
+    } else if (!this.takeShadow(packet, source)) {
       const { onMessage } = this.profile.events;
       if (onMessage !== undefined) onMessage(this, packet, source);
     }
   }
 
-  private executeCommand(source: Uint8Array, start: number, end: number): void {
-    const outcome = executeCommand(this, source, start, end);
-    if (outcome === undefined) {
-      this.counters.commandsRefused += 1;
-      return;
-    }
-    this.counters.commands += 1;
-    const scratch = this.platform.memory.scratch;
-    const size = writeResult(scratch, outcome);
-    const nowMs = this.platform.clock.monotonicMs();
-    this.outbox.append(RESULT, PRIORITY_HIGH, this.counters.commands, nowMs, scratch, size);
+  /** False when the message is none of the shadow's. */
+  private takeShadow(packet: Packet, source: Uint8Array): boolean {
+    if (this.shadow === undefined) return false;
+    const { payloadEnd, payloadStart, topicEnd, topicStart } = packet;
+    const name = this.profile.shadowTopics.nameOf(source, topicStart, topicEnd, this.id);
+    if (name.indexOf('shadow/') !== 0) return false;
+    if (!this.shadow.onMessage(name.substring(7), source, payloadStart, payloadEnd)) return false;
+    this.drain();
+    this.arm();
+    return true;
+  }
+
+  /** The result of a command in scratch[0, size), as `writeResult` wrote it. */
+  sendResult(size: number): void {
+    this.uplink.addResult(size);
     this.drain();
   }
 
@@ -276,168 +357,51 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
     if (reference === BIRTH) {
       if (reasonCode < UNSPECIFIED_ERROR) return;
       this.counters.refused += 1;
-      if (!isFinal(reasonCode)) this.birthDueMs = this.refusedPauseEndMs();
+      if (!isFinal(reasonCode)) this.birthDueMs = this.uplink.refusedPauseEndMs();
       this.arm();
       return;
     }
-    const outbox = this.outbox;
-    const at = outbox.find(reference);
-    if (at < 0) return;
-    if (reasonCode < UNSPECIFIED_ERROR) {
-      this.refusedInRow = 0;
-      this.acknowledge(at);
-    } else if (isFinal(reasonCode)) {
-      this.counters.refused += 1;
-      this.drop(at);
-    } else {
-      // The server cannot take it now: keep it and ask less often (full jitter, doubling).
-      outbox.setWaiting(at);
-      this.pausedUntilMs = this.refusedPauseEndMs();
-      this.arm();
-    }
-  }
-
-  private refusedPauseEndMs(): number {
-    const windowMs = REFUSED_PAUSE_MS_MIN * (1 << Math.min(this.refusedInRow, 10));
-    const random = this.platform.random() / 4294967296;
-    this.refusedInRow += 1;
-    const pauseMs = Math.floor(Math.min(REFUSED_PAUSE_MS_MAX, windowMs) * random);
-    return this.platform.clock.monotonicMs() + pauseMs;
+    this.uplink.settle(reference, reasonCode);
+    if (reasonCode >= UNSPECIFIED_ERROR) this.arm();
   }
 
   resend(reference: number): PublishResult {
-    const { client, outbox } = this;
-    if (reference === BIRTH) {
-      const scratch = this.platform.memory.scratch;
-      const end = this.writeBirth(scratch);
-      const result = client.publishAgain('status', scratch, 0, end, true);
-      // The old birth says the same as a new one would.
-      if (result !== PUBLISH_LATER) this.birthDueMs = Number.POSITIVE_INFINITY;
-      return result;
-    }
-    const at = outbox.find(reference);
-    if (at < 0) return PUBLISH_TOO_LARGE;
-    const start = this.bodyStart(at);
-    const { bytes } = outbox;
-    const result = client.publishAgain(
-      this.topicOf(at),
-      bytes,
-      start,
-      outbox.payloadEnd(at),
-      false,
-    );
-    if (result === PUBLISH_TOO_LARGE) this.drop(at);
+    if (reference !== BIRTH) return this.uplink.resend(reference);
+    const scratch = this.platform.memory.scratch;
+    const end = this.writeBirth(scratch);
+    const result = this.client.publishAgain('status', scratch, 0, end, true);
+    // The old birth says the same as a new one would.
+    if (result !== PUBLISH_LATER) this.birthDueMs = Number.POSITIVE_INFINITY;
     return result;
   }
 
-  onRecordDropped(kind: number, sequence: number): void {
-    this.counters.dropped += 1;
-    const { onDropped } = this.profile.events;
-    if (kind === TELEMETRY && onDropped !== undefined) onDropped(this, sequence);
-  }
-
-  /** A pack goes into the buffer. */
   onPack(sequence: number, scheduledMs: number, size: number, priority: Priority): void {
     const { onProduced } = this.profile.events;
     if (onProduced !== undefined) onProduced(this, sequence);
-    const { scratch } = this.platform.memory;
-    const isAlone = this.profile.qos === 0 && this.outbox.count === 0;
-    if (isAlone && this.publishNow(sequence, scheduledMs, scratch, size)) return;
-    this.outbox.append(TELEMETRY, priority, sequence, scheduledMs, scratch, size);
+    this.uplink.addPack(sequence, scheduledMs, size, priority);
+    const { usedSize } = this.uplink.outbox;
+    const isAlarm = priority === PRIORITY_HIGH;
+    if (this.wake !== undefined) this.wake.added(isAlarm, usedSize, this.profile.bufferSize);
   }
 
-  /** Sends a message that nothing waits for and that waits for nothing past the buffer. */
-  private publishNow(
-    sequence: number,
-    scheduledMs: number,
-    pack: Uint8Array,
-    size: number,
-  ): boolean {
-    // What is said first at a connection is written to scratch too.
-    if (this.birthDueMs < Number.POSITIVE_INFINITY) return false;
-    const nowMs = this.platform.clock.monotonicMs();
-    if (this.diagnosticsDueMs <= nowMs || !this.mayPublish()) return false;
-    const result = this.client.publish(BIRTH, 'telemetry', pack, 0, size, 0, false);
-    if (result !== PUBLISH_WRITTEN) return false;
-    this.acknowledged(sequence, scheduledMs);
-    return true;
-  }
-
-  /** Says first what is to be said first. */
-  private mayPublish(): boolean {
-    if (this.client.state !== 'connected') return false;
-    if (this.birthDueMs < Number.POSITIVE_INFINITY && !this.publishBirth()) return false;
-    if (this.diagnosticsDueMs < Number.POSITIVE_INFINITY) this.publishDiagnostics();
-    if (this.pausedUntilMs > 0) {
-      if (this.platform.clock.monotonicMs() < this.pausedUntilMs) return false;
-      this.pausedUntilMs = 0;
-    }
-    return true;
-  }
-
-  /** Hands waiting records to the client, as long as it takes them. */
+  /** Sends what waits, and first what is to be said first. */
   private drain(): void {
-    const { client, outbox } = this;
-    if (!this.mayPublish()) return;
-    for (let at = outbox.next(); at >= 0; at = outbox.next()) {
-      const qos: Qos = outbox.kindAt(at) === TELEMETRY ? this.profile.qos : 1;
-      const result = client.publish(
-        outbox.idAt(at),
-        this.topicOf(at),
-        outbox.bytes,
-        this.bodyStart(at),
-        outbox.payloadEnd(at),
-        qos,
-        false,
-      );
-      if (result === PUBLISH_LATER) return;
-      if (result === PUBLISH_INFLIGHT) outbox.setInflight(at);
-      else if (result === PUBLISH_TOO_LARGE) this.drop(at);
-      else {
-        // The server takes QoS 0 only: released on write, and counted.
-        if (qos > 0) this.counters.unconfirmed += 1;
-        this.acknowledge(at);
-      }
+    if (this.client.state !== 'connected') return;
+    if (this.birthDueMs < Number.POSITIVE_INFINITY && !this.publishBirth()) return;
+    if (this.diagnosticsDueMs < Number.POSITIVE_INFINITY) this.publishDiagnostics();
+    this.uplink.drain();
+    if (this.shadow !== undefined) this.shadow.pump();
+    if (this.wake !== undefined) this.wake.rested(this.isAtRest);
+  }
+
+  /** Nothing is left to send, nor to hear of. */
+  private get isAtRest(): boolean {
+    const hasCommands =
+      this.commands !== undefined && this.commands.nextDeadlineMs() < Number.POSITIVE_INFINITY;
+    if (!this.isClear || hasCommands || (this.shadow !== undefined && !this.shadow.isSettled)) {
+      return false;
     }
-  }
-
-  private acknowledge(at: number): void {
-    const { outbox } = this;
-    const kind = outbox.kindAt(at);
-    const sequence = outbox.sequenceAt(at);
-    const scheduledMs = outbox.timeMsAt(at);
-    // Let go first: the program may report from within its event, and records move then.
-    outbox.release(at);
-    if (kind === TELEMETRY) this.acknowledged(sequence, scheduledMs);
-  }
-
-  private acknowledged(sequence: number, scheduledMs: number): void {
-    const { onAcknowledged } = this.profile.events;
-    if (onAcknowledged === undefined) return;
-    // Times of records are modulo 2^32; so is their difference.
-    const buffered = ((this.client.connectedMs - scheduledMs) | 0) > 0;
-    onAcknowledged(this, sequence, scheduledMs, buffered);
-  }
-
-  private drop(at: number): void {
-    const kind = this.outbox.kindAt(at);
-    const sequence = this.outbox.sequenceAt(at);
-    this.outbox.release(at);
-    this.onRecordDropped(kind, sequence);
-  }
-
-  /** A result's topic goes before its body: a size byte, then the name. */
-  private topicOf(at: number): string {
-    if (this.outbox.kindAt(at) === TELEMETRY) return 'telemetry';
-    const bytes = this.outbox.bytes;
-    const start = this.outbox.payloadStart(at);
-    return readUtf8(bytes, start + 1, start + 1 + (bytes[start] as number));
-  }
-
-  private bodyStart(at: number): number {
-    const start = this.outbox.payloadStart(at);
-    if (this.outbox.kindAt(at) === TELEMETRY) return start;
-    return start + 1 + (this.outbox.bytes[start] as number);
+    return this.pendingCount + this.client.inflightCount === 0;
   }
 
   private writeBirth(target: Uint8Array): number {
@@ -469,24 +433,20 @@ export class Device implements ClientOwner, OutboxOwner, SamplerOwner, TimerTarg
 
   /** Starts the timer for the next deadline, unless it fires before that anyway. */
   private arm(): void {
-    const { birthDueMs, diagnosticsDueMs, pausedUntilMs } = this;
+    const { birthDueMs, diagnosticsDueMs } = this;
     const nowMs = this.platform.clock.monotonicMs();
     let nextMs = Math.min(this.client.nextDeadlineMs(), this.sampler.dueMs);
+    nextMs = Math.min(nextMs, this.uplink.nextDeadlineMs(nowMs));
+    if (this.commands !== undefined) nextMs = Math.min(nextMs, this.commands.nextDeadlineMs());
+    if (this.wake !== undefined) nextMs = Math.min(nextMs, this.wake.nextDeadlineMs());
+    const shadowMs =
+      this.shadow === undefined ? Number.POSITIVE_INFINITY : this.shadow.nextDeadlineMs;
+    if (shadowMs > nowMs && shadowMs < nextMs) nextMs = shadowMs;
     // What is overdue waits for room or a connection: that is told by `onReady`, not by a timer.
     if (birthDueMs > nowMs && birthDueMs < nextMs) nextMs = birthDueMs;
     if (diagnosticsDueMs > nowMs && diagnosticsDueMs < nextMs) nextMs = diagnosticsDueMs;
-    if (pausedUntilMs > nowMs && pausedUntilMs < nextMs) nextMs = pausedUntilMs;
     if (nextMs >= this.armedMs || nextMs === Number.POSITIVE_INFINITY) return;
     this.armedMs = nextMs;
     this.timer.start(Math.max(0, nextMs - nowMs));
   }
-}
-
-/** Refusals that no retry mends: not allowed, bad topic, bad payload. */
-function isFinal(reasonCode: number): boolean {
-  return (
-    reasonCode === NOT_AUTHORIZED ||
-    reasonCode === TOPIC_NAME_INVALID ||
-    reasonCode === PAYLOAD_FORMAT_INVALID
-  );
 }

@@ -7,7 +7,7 @@ export {
   PRIORITY_NORMAL,
   type Priority,
 } from './buffer/outbox.ts';
-export type { CommandHandler } from './commands/commands.ts';
+export { type CommandCall, type CommandHandler, LATER } from './commands/commands.ts';
 export { Device, DeviceCounters, type DeviceIdentity } from './device.ts';
 export {
   type DeviceEvents,
@@ -18,3 +18,16 @@ export {
 export type { ClientOptions } from './mqtt/client-profile.ts';
 export type { Packet, ProtocolVersion, Qos, Subscription } from './mqtt/packet.ts';
 export * from './platform.ts';
+export type { AdaptiveOptions } from './sampling/adaptive.ts';
+export type { AnomalyOptions } from './sampling/anomaly.ts';
+export type { WindowOptions } from './sampling/window.ts';
+export { jsonCodec } from './shadow/json-codec.ts';
+export type { Shadow } from './shadow/shadow.ts';
+export type {
+  ShadowHandler,
+  ShadowMerge,
+  ShadowOptions,
+  ShadowPolicy,
+} from './shadow/shadow-profile.ts';
+export type { ShadowMap, ShadowValue } from './shadow/shadow-value.ts';
+export type { WakeOptions } from './wake.ts';

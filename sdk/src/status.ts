@@ -1,5 +1,6 @@
 // The retained status of a device: a birth when it connects, the will when it is gone.
-// CBOR: {"since": epoch seconds, "state": "online"} and {"state": "offline"}.
+// CBOR: {"since": epoch seconds, "state": "online"}, {"state": "asleep", "until": epoch seconds}
+// and {"state": "offline"}.
 
 import { CborReader, readValue, writeMapHead, writeNumber, writeText } from './codec/cbor.ts';
 
@@ -15,6 +16,17 @@ export function writeOnlineStatus(target: Uint8Array, offset: number, sinceMs: n
   }
   next = writeText(target, next, 'state');
   return writeText(target, next, 'online');
+}
+
+/** Writes the status of a device that sleeps until this epoch time, NaN while unknown. */
+export function writeAsleepStatus(target: Uint8Array, offset: number, untilMs: number): number {
+  const known = isFinite(untilMs);
+  let next = writeMapHead(target, offset, known ? 2 : 1);
+  next = writeText(target, next, 'state');
+  next = writeText(target, next, 'asleep');
+  if (!known) return next;
+  next = writeText(target, next, 'until');
+  return writeNumber(target, next, untilMs / 1000);
 }
 
 /** The will's payload. */

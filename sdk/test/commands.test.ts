@@ -5,12 +5,24 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CborReader, readValue } from '../src/codec/cbor.ts';
 import {
-  CID_LENGTH_MAX,
+  COMMAND_MS_MAX,
+  COMMANDS_RECENT_MAX,
+  COMMANDS_RUNNING_MAX,
+  CORRELATION_SIZE_MAX,
+  type CommandCall,
   type CommandHandler,
-  executeCommand,
-  RESULT_SIZE_MAX,
-  writeResult,
+  Commands,
+  LATER,
+  RESPONSE_TOPIC_SIZE_MAX,
 } from '../src/commands/commands.ts';
+import {
+  CID_LENGTH_MAX,
+  RESULT_SIZE_MAX,
+  resultBody,
+  writeResult,
+} from '../src/commands/result.ts';
+import type { Device } from '../src/device.ts';
+import { Packet, type PublishFields } from '../src/mqtt/packet.ts';
 import { PowerLoss } from '../src/platform.ts';
 import { isOffline, offlineStatus, writeOnlineStatus } from '../src/status.ts';
 import { DeviceScene } from './support/device-scene.ts';
@@ -36,11 +48,25 @@ function connectedScene(commands: Record<string, CommandHandler> = {}): DeviceSc
   return one;
 }
 
-/** What becomes of a request, in the middle of dirty bytes. */
+/** What becomes of a request, in the middle of dirty bytes; undefined = it is not answered. */
 function execute(one: DeviceScene, request: Uint8Array) {
   const source = new Uint8Array(request.length + 8).fill(0xee);
   source.set(request, 5);
-  return executeCommand(one.device, source, 5, 5 + request.length);
+  const packet = new Packet();
+  packet.payloadStart = 5;
+  packet.payloadEnd = 5 + request.length;
+  let result: Record<string, unknown> | undefined;
+  const { platform, profile, counters } = one.device;
+  const { scratch } = platform.memory;
+  const sendResult = (size: number) => {
+    expect(size).toBeLessThanOrEqual(scratch.length);
+    result = decode(scratch.subarray(resultBody(scratch, 0), size));
+  };
+  new Commands({ platform, profile, counters, sendResult } as unknown as Device).receive(
+    packet,
+    source,
+  );
+  return result;
 }
 
 describe('a command', () => {
@@ -105,7 +131,7 @@ describe('a command', () => {
     'unknown: %j',
     (command) => {
       const outcome = execute(scene(), encode({ cid: 'u', command }));
-      expect(outcome).toEqual({ cid: 'u', ok: false, error: `unknown command '${command}'` });
+      expect(outcome).toEqual({ ok: false, error: `unknown command '${command}'` });
     },
   );
 
@@ -135,9 +161,9 @@ describe('a command', () => {
   test('results up to the limit arrive whole', () => {
     for (let size = RESULT_SIZE_MAX - 30; size <= RESULT_SIZE_MAX; size += 1) {
       const target = new Uint8Array(2048).fill(0xee);
-      const end = writeResult(target, { cid: 'c', ok: true, value: 'x'.repeat(size) });
-      const bodyAt = 1 + (target[0] as number);
-      expect(Buffer.from(target.subarray(1, bodyAt)).toString()).toBe('commands/c/result');
+      const end = writeResult(target, { cid: 'c' }, true, 'x'.repeat(size));
+      const bodyAt = resultBody(target, 0);
+      expect(Buffer.from(target.subarray(2, bodyAt)).toString()).toBe('commands/c/result');
       expect(end - bodyAt).toBeLessThanOrEqual(RESULT_SIZE_MAX);
       // Map 1, "ok" 3, true 1, "value" 6, head of the text 3.
       const fits = 14 + size <= RESULT_SIZE_MAX;
@@ -165,7 +191,7 @@ describe('a command', () => {
 
   test.each([undefined, 7, null, ['ping']])('a command of %j is refused by name', (command) => {
     const outcome = execute(scene(), encode({ cid: 'c', command }));
-    expect(outcome).toEqual({ cid: 'c', ok: false, error: 'command: expected text' });
+    expect(outcome).toEqual({ ok: false, error: 'command: expected text' });
   });
 
   test('results wait for a connection, as alarms do', () => {
@@ -216,6 +242,153 @@ describe('a command', () => {
   });
 });
 
+describe('commands that last', () => {
+  test('are answered when they have finished, or failed', () => {
+    const calls: CommandCall[] = [];
+    const one = connectedScene({
+      slow: (_argument, _device, call) => {
+        calls.push(call);
+        return LATER;
+      },
+    });
+    one.command(encode({ cid: 'a', command: 'slow' }));
+    one.command(encode({ cid: 'b', command: 'slow' }));
+    expect(one.documents('commands/a/result')).toEqual([]);
+    one.turn(() => calls[1]?.fail('stuck'));
+    one.turn(() => calls[0]?.finish(7));
+    one.turn(() => calls[0]?.finish(8));
+    one.world.advance(20);
+    expect(one.documents('commands/a/result')).toEqual([{ ok: true, value: 7 }]);
+    expect(one.documents('commands/b/result')).toEqual([{ ok: false, error: 'stuck' }]);
+  });
+
+  test('are bounded in number and in time', () => {
+    const one = connectedScene({ slow: () => LATER });
+    for (let index = 0; index <= COMMANDS_RUNNING_MAX; index += 1) {
+      one.command(encode({ cid: `c${index}`, command: 'slow' }));
+    }
+    const last = `commands/c${COMMANDS_RUNNING_MAX}/result`;
+    expect(one.documents(last)).toEqual([{ ok: false, error: 'busy' }]);
+    one.command(encode({ cid: 'ping', command: 'ping' }));
+    expect(one.documents('commands/ping/result')).toHaveLength(1);
+    one.world.advance(COMMAND_MS_MAX - 1000);
+    expect(one.documents('commands/c0/result')).toEqual([]);
+    one.world.advance(1100);
+    for (let index = 0; index < COMMANDS_RUNNING_MAX; index += 1) {
+      expect(one.documents(`commands/c${index}/result`)).toEqual([
+        { ok: false, error: 'timed out' },
+      ]);
+    }
+  });
+});
+
+describe('a second copy of a command', () => {
+  test('is not carried out, as long as it is remembered', () => {
+    let runs = 0;
+    const one = connectedScene({ run: () => (runs += 1) });
+    for (let copy = 0; copy < 3; copy += 1) one.command(encode({ cid: 'a', command: 'run' }));
+    expect([runs, one.device.counters.commandsRepeated]).toEqual([1, 2]);
+    expect(one.documents('commands/a/result')).toEqual([{ ok: true, value: 1 }]);
+    for (let other = 1; other < COMMANDS_RECENT_MAX; other += 1) {
+      one.command(encode({ cid: `o${other}`, command: 'ping' }));
+    }
+    one.command(encode({ cid: 'a', command: 'run' }));
+    expect(runs).toBe(1);
+    one.command(encode({ cid: 'one more', command: 'ping' }));
+    one.command(encode({ cid: 'last', command: 'ping' }));
+    one.command(encode({ cid: 'a', command: 'run' }));
+    expect(runs).toBe(2);
+  });
+});
+
+describe('a command with an expiry', () => {
+  const NOW_S = 1_767_225_600;
+  const timed = (uncertaintyMs: number) =>
+    new DeviceScene(
+      { intervalMs: Number.POSITIVE_INFINITY },
+      { epochMs: NOW_S * 1000, uncertaintyMs },
+    );
+
+  test.each([
+    [0, -1, 'expired'],
+    [0, 1, undefined],
+    [5000, -4, undefined],
+    [5000, -6, 'expired'],
+  ])('clock to within %d ms, %d s from now: %s', (uncertaintyMs, inS, error) => {
+    const expires = NOW_S + inS;
+    const result = execute(timed(uncertaintyMs), encode({ cid: 'e', command: 'ping', expires }));
+    expect(result?.error).toBe(error);
+  });
+
+  test('is carried out where the time is not known', () => {
+    expect(execute(scene(), encode({ cid: 'e', command: 'ping', expires: 1 }))?.ok).toBe(true);
+  });
+});
+
+describe('a request with a Response Topic (MQTT 5 §4.10)', () => {
+  function request(one: DeviceScene, document: unknown, fields: Partial<PublishFields>): void {
+    one.broker.publish({
+      topic: 'devices/d1/commands',
+      payload: encode(document),
+      qos: 1,
+      retain: false,
+      ...fields,
+    });
+    one.world.advance(20);
+  }
+
+  const answers = (one: DeviceScene, topic: string) =>
+    one.broker.taken
+      .filter((message) => message.topic === topic)
+      .map(({ correlation, payload }) => [correlation && [...correlation], decode(payload)]);
+
+  test('is answered there, with its Correlation Data', () => {
+    const one = connectedScene();
+    const correlation = Uint8Array.of(0, 255, 7);
+    request(one, { command: 'ping' }, { responseTopic: 'answers/x', correlation });
+    expect(answers(one, 'answers/x')).toEqual([[[0, 255, 7], { ok: true, value: 'pong' }]]);
+    request(one, { cid: 'c', command: 'ping' }, { responseTopic: 'answers/y' });
+    expect(answers(one, 'answers/y')).toEqual([[undefined, { ok: true, value: 'pong' }]]);
+    expect(one.broker.violations).toEqual([]);
+  });
+
+  test('is told from another by its Correlation Data', () => {
+    const one = connectedScene();
+    for (const byte of [1, 2, 1]) {
+      const correlation = Uint8Array.of(byte);
+      request(one, { command: 'ping' }, { responseTopic: 'answers', correlation });
+    }
+    expect(answers(one, 'answers').map(([correlation]) => correlation)).toEqual([[1], [2]]);
+  });
+
+  test('is refused where it could not be told from another, or its answer not be held', () => {
+    const one = connectedScene();
+    request(one, { command: 'ping' }, { responseTopic: 'answers' });
+    const correlation = new Uint8Array(CORRELATION_SIZE_MAX + 1);
+    request(one, { command: 'ping' }, { responseTopic: 'answers', correlation });
+    const long = 'x'.repeat(RESPONSE_TOPIC_SIZE_MAX + 1);
+    request(one, { command: 'ping' }, { responseTopic: long, correlation: Uint8Array.of(1) });
+    expect(one.device.counters.commandsRefused).toBe(3);
+    expect(one.device.isConnected).toBe(true);
+  });
+
+  test('waits with its address for a connection, also one of 3.1.1', () => {
+    let call: CommandCall | undefined;
+    const slow: CommandHandler = (_argument, _device, own) => {
+      call = own;
+      return LATER;
+    };
+    const one = connectedScene({ slow });
+    const correlation = Uint8Array.of(9);
+    request(one, { command: 'slow' }, { responseTopic: 'answers', correlation });
+    one.cut();
+    one.turn(() => call?.finish('done'));
+    one.untilConnected();
+    one.world.advance(1000);
+    expect(answers(one, 'answers')).toEqual([[[9], { ok: true, value: 'done' }]]);
+  });
+});
+
 describe('hostile documents', () => {
   test('any bytes: nothing throws, and no handler runs without a whole request', () => {
     let runs = 0;
@@ -242,12 +415,8 @@ describe('hostile documents', () => {
         else if (kind === 1) bytes.splice(at, 0, byte);
         else if (kind === 2) bytes.splice(at, 1);
         else bytes.splice(at, 2, 0x9f, byte);
-        const outcome = execute(one, Uint8Array.from(bytes));
-        if (outcome === undefined) return;
-        const target = new Uint8Array(2048);
-        const end = writeResult(target, outcome);
-        expect(end).toBeLessThanOrEqual(target.length);
-        expect(typeof decode(target.subarray(1 + (target[0] as number), end)).ok).toBe('boolean');
+        const result = execute(one, Uint8Array.from(bytes));
+        if (result !== undefined) expect(typeof result.ok).toBe('boolean');
       }),
       { numRuns: 3000 },
     );

@@ -5,6 +5,7 @@ import yargs from 'yargs';
 import { cleanCommand } from './commands/clean.ts';
 import { runCommand } from './commands/run.ts';
 import { schemaCommand } from './commands/schema.ts';
+import { shadowCommand } from './commands/shadow.ts';
 import { validateCommand } from './commands/validate.ts';
 import { RunError } from './live/preflight.ts';
 import { ScenarioError } from './scenario/load.ts';
@@ -21,6 +22,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       .command(validateCommand)
       .command(schemaCommand)
       .command(cleanCommand)
+      .command(shadowCommand)
       .demandCommand(1, 'Which command? flotilla --help lists them.')
       .strict()
       .fail((message, error) => {

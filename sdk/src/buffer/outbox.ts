@@ -20,9 +20,16 @@ export type Priority = 0 | 1 | 2;
 /** What happens to an append when the outbox is full. */
 export type FullPolicy = 'drop-oldest' | 'drop-newest' | 'drop-lowest-priority';
 
-const PRIORITY_MASK = 3;
-const INFLIGHT = 4;
-const RELEASED = 8;
+/**
+ * Where an appended record is: 'durable' survives a reset, 'volatile' does not; 'dropped' is
+ * nowhere: the full policy gave up the new record.
+ */
+export type AppendOutcome = 'durable' | 'volatile' | 'dropped';
+
+/** In the flags byte. */
+export const PRIORITY_MASK = 3;
+export const INFLIGHT = 4;
+export const RELEASED = 8;
 const NONE = -1;
 
 /** Told about every record that is dropped for want of room; must not append another. */
@@ -31,17 +38,17 @@ export interface OutboxOwner {
 }
 
 export class Outbox {
-  /** Records that wait or are in flight. */
-  count = 0;
   /** Records dropped by the full policy since the start. */
   droppedCount = 0;
   /** Where the payload ranges of positions lie. */
   readonly bytes: Uint8Array;
-  private used = 0;
-  private idNext = 1;
-  private readonly size: number;
+  /** Records in `bytes` that wait or are in flight. */
+  protected ramCount = 0;
+  protected used = 0;
+  protected idNext = 1;
+  protected readonly size: number;
   private readonly policy: FullPolicy;
-  private readonly owner: OutboxOwner;
+  protected readonly owner: OutboxOwner;
 
   /** Lives in bytes[0, size), which belongs to the device. */
   constructor(bytes: Uint8Array, size: number, policy: FullPolicy, owner: OutboxOwner) {
@@ -50,6 +57,16 @@ export class Outbox {
     this.size = size;
     this.policy = policy;
     this.owner = owner;
+  }
+
+  /** Bytes from the first record to the end of the last. */
+  get usedSize(): number {
+    return this.used;
+  }
+
+  /** Records that wait or are in flight. */
+  get count(): number {
+    return this.ramCount;
   }
 
   /**
@@ -66,7 +83,7 @@ export class Outbox {
     timeMs: number,
     payload: Uint8Array,
     payloadSize: number,
-  ): 'volatile' | 'dropped' {
+  ): AppendOutcome {
     const need = RECORD_HEADER_SIZE + payloadSize;
     if (payloadSize > PAYLOAD_SIZE_MAX || !this.makeRoom(need, priority)) {
       this.droppedCount += 1;
@@ -87,7 +104,7 @@ export class Outbox {
       bytes[payloadAt + index] = payload[index] as number;
     }
     this.used += need;
-    this.count += 1;
+    this.ramCount += 1;
     // 0 is no record's id: the owner uses it for messages that are not buffered.
     this.idNext = this.idNext === 0xffffffff ? 1 : this.idNext + 1;
     return 'volatile';
@@ -107,6 +124,15 @@ export class Outbox {
       else if (oldest === NONE) oldest = at;
     }
     return newestAlarm === NONE ? oldest : newestAlarm;
+  }
+
+  /** As `next`, of the records whose time is `sinceMs` (modulo 2^32) or later. */
+  nextSince(sinceMs: number): number {
+    for (let at = 0; at < this.used; at = this.after(at)) {
+      const waits = ((this.bytes[at + 3] as number) & (INFLIGHT | RELEASED)) === 0;
+      if (waits && ((this.timeMsAt(at) - sinceMs) | 0) >= 0) return at;
+    }
+    return NONE;
   }
 
   /** Position of the record with this id, or -1 when it is gone. */
@@ -158,10 +184,7 @@ export class Outbox {
 
   /** Lets a record go; its room is used again. */
   release(at: number): void {
-    this.bytes[at + 3] = (this.bytes[at + 3] as number) | RELEASED;
-    this.count -= 1;
-    if (this.count === 0) this.used = 0;
-    else if (this.after(at) === this.used) this.used = at;
+    this.remove(at);
   }
 
   /** Calls the owner for every record that is still here, oldest first. */
@@ -171,6 +194,14 @@ export class Outbox {
         visit(this.kindAt(at), this.sequenceAt(at));
       }
     }
+  }
+
+  /** Takes a record out of `bytes`. */
+  protected remove(at: number): void {
+    this.bytes[at + 3] = (this.bytes[at + 3] as number) | RELEASED;
+    this.ramCount -= 1;
+    if (this.ramCount === 0) this.used = 0;
+    else if (this.after(at) === this.used) this.used = at;
   }
 
   /** Makes `need` bytes free at the end; false when the policy says that the new record goes. */
@@ -220,7 +251,7 @@ export class Outbox {
   }
 
   /** Closes the holes; returns the bytes in use. */
-  private compact(): number {
+  protected compact(): number {
     const bytes = this.bytes;
     let to = 0;
     let at = 0;
@@ -243,12 +274,12 @@ export class Outbox {
     return to;
   }
 
-  private after(at: number): number {
+  protected after(at: number): number {
     const bytes = this.bytes;
     return at + RECORD_HEADER_SIZE + (((bytes[at] as number) << 8) | (bytes[at + 1] as number));
   }
 
-  private writeUint32(at: number, value: number): void {
+  protected writeUint32(at: number, value: number): void {
     const bytes = this.bytes;
     bytes[at] = (value >>> 24) & 255;
     bytes[at + 1] = (value >>> 16) & 255;

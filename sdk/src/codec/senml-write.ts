@@ -42,6 +42,10 @@ export const LABEL_TIME = 6;
 export const LABEL_UPDATE_TIME = 7;
 export const LABEL_DATA_VALUE = 8;
 
+/** A float of 64 bits with its head (RFC 8949 §3.3). */
+const DOUBLE_HEAD = 0xfb;
+const DOUBLE_SIZE = 9;
+
 /** Name of the first record, whose value is the sequence. */
 export const SEQUENCE_NAME = 'seq';
 /** Name of the second record, where there is one about the clock. */
@@ -76,7 +80,8 @@ export function isNameCharacter(code: number, first: boolean): boolean {
  *
  * `deviceId` and `stream` consist of SenML name characters (see `isSenmlName`), and `deviceId`
  * has no '/'; nothing checks that here, so check ids where they are configured. `stream` is ''
- * where there is none. `baseTimeS`: see ABSOLUTE_TIME_S_MIN; finite. `sequence`: 0 to 2^53 - 1.
+ * where there is none. `baseTimeS`: see ABSOLUTE_TIME_S_MIN; finite; NaN while no time is known,
+ * for which `setBaseTime` then has room. `sequence`: 0 to 2^53 - 1.
  */
 export function beginPack(
   target: Uint8Array,
@@ -87,7 +92,7 @@ export function beginPack(
   baseTimeS: number,
   sequence: number,
 ): number {
-  assert(isFinite(baseTimeS), 'senml: base time not finite');
+  assert(isFinite(baseTimeS) || isNaN(baseTimeS), 'senml: infinite base time');
   let next = writeArrayHead(target, offset, recordCount);
   next = writeMapHead(target, next, 4);
   next = writeInteger(target, next, LABEL_NAME);
@@ -97,7 +102,47 @@ export function beginPack(
   next = writeInteger(target, next, LABEL_BASE_NAME);
   next = writeBaseName(target, next, deviceId, stream);
   next = writeInteger(target, next, LABEL_BASE_TIME);
-  return writeNumber(target, next, baseTimeS);
+  return isFinite(baseTimeS) ? writeNumber(target, next, baseTimeS) : writeNow(target, next);
+}
+
+/** A base time of 0, "now" (RFC 8428 §4.5.3), in as many bytes as any time takes. */
+function writeNow(target: Uint8Array, offset: number): number {
+  target[offset] = DOUBLE_HEAD;
+  for (let index = 1; index < DOUBLE_SIZE; index += 1) target[offset + index] = 0;
+  return offset + DOUBLE_SIZE;
+}
+
+/**
+ * Sets the base time of the pack in bytes[start, end), which was begun while no time was known;
+ * any other pack stays as it is. Not called in the steady state: it makes a DataView.
+ */
+export function setBaseTime(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  baseTimeS: number,
+): boolean {
+  // array, map, n: "seq", v: sequence, bn: name, bt.
+  let at = afterHead(bytes, start) + 1;
+  at = afterHead(bytes, at + 1) + SEQUENCE_NAME.length;
+  at = afterHead(bytes, at + 1) + 1;
+  const nameSize = textSize(bytes, at);
+  at = afterHead(bytes, at) + nameSize + 1;
+  if (at + DOUBLE_SIZE > end || bytes[at] !== DOUBLE_HEAD) return false;
+  new DataView(bytes.buffer, bytes.byteOffset + at + 1, 8).setFloat64(0, baseTimeS);
+  return true;
+}
+
+/** After the head at `at`, which may hold an argument of 1, 2, 4 or 8 bytes. */
+function afterHead(bytes: Uint8Array, at: number): number {
+  const info = (bytes[at] as number) & 31;
+  return at + 1 + (info < 24 ? 0 : 1 << (info - 24));
+}
+
+/** Of a text of up to 255 bytes: a device id and a stream have fewer. */
+function textSize(bytes: Uint8Array, at: number): number {
+  const info = (bytes[at] as number) & 31;
+  return info < 24 ? info : (bytes[at + 1] as number);
 }
 
 /** Piece by piece: a joined string would be garbage in every pack. */

@@ -1,89 +1,228 @@
-// Commands to a device: a request with a correlation id comes in, one result goes out.
+// Commands to a device: a request comes in, one result goes out.
 //
-// Request on `commands`, CBOR: {"cid": text, "command": text, "argument"?: any}.
-// Result on `commands/{cid}/result`, CBOR: {"ok": bool, "value"?: any, "error"?: text}.
+// Request on `commands`, CBOR: {"cid": text, "command": text, "argument"?: any, "expires"?: epoch
+// seconds}. Result on `commands/{cid}/result`, CBOR: {"ok": bool, "value"?: any, "error"?: text}.
+// With MQTT 5 a request may name a Response Topic and Correlation Data instead of a cid (MQTT 5
+// §4.10): the result then goes there.
 
-import { CborReader, readValue, writeValue } from '../codec/cbor.ts';
-import { writeUtf8 } from '../codec/text.ts';
+import { CborReader, readValue } from '../codec/cbor.ts';
+import { readUtf8 } from '../codec/text.ts';
 import type { Device } from '../device.ts';
+import type { Packet } from '../mqtt/packet.ts';
+import { isTopicName } from '../mqtt/topic.ts';
 import { PowerLoss } from '../platform.ts';
+import { CID_LENGTH_MAX, COMMAND_LIMITS, type ReplyTo, writeResult } from './result.ts';
 
 /**
  * Handles one command; returns its value for the result, or throws an Error with the reason of
- * the failure. `argument` is what the request holds: check it.
+ * the failure. `argument` is what the request holds: check it. One that takes longer returns
+ * `LATER` and tells `call` when it has finished.
  */
-export type CommandHandler = (argument: unknown, device: Device) => unknown;
+export type CommandHandler = (argument: unknown, device: Device, call: CommandCall) => unknown;
 
-/** Longest correlation id, in characters: it becomes part of a topic. */
-export const CID_LENGTH_MAX = 32;
-/** Largest encoded result, in bytes; a larger value is answered with an error. */
-export const RESULT_SIZE_MAX = 512;
+/** What a handler returns whose command goes on. */
+export const LATER = '\u0000later';
 
-const LIMITS = { depthMax: 8, countMax: 64, sizeMax: 1024 };
+/** Commands that go on at once; one more is answered with 'busy'. */
+export const COMMANDS_RUNNING_MAX = 4;
+/** How long a command may go on before it is answered with 'timed out', in ms. */
+export const COMMAND_MS_MAX = 60000;
+/** Commands remembered, so that a second copy is not carried out again. */
+export const COMMANDS_RECENT_MAX = 16;
+/** Longest correlation data, in bytes: it waits in the buffer with the result. */
+export const CORRELATION_SIZE_MAX = 64;
+/** Longest response topic, in bytes. */
+export const RESPONSE_TOPIC_SIZE_MAX = 255;
 
-/** What became of a command. */
-export interface CommandOutcome {
-  readonly cid: string;
-  readonly ok: boolean;
-  readonly value?: unknown;
-  readonly error?: string;
+/** A command that goes on. */
+export class CommandCall {
+  readonly replyTo: ReplyTo;
+  readonly dueMs: number;
+  private readonly commands: Commands;
+
+  constructor(commands: Commands, replyTo: ReplyTo, dueMs: number) {
+    this.commands = commands;
+    this.replyTo = replyTo;
+    this.dueMs = dueMs;
+  }
+
+  /** Sends the result; the first of `finish` and `fail` counts. */
+  finish(value: unknown): void {
+    this.commands.end(this, true, value);
+  }
+
+  fail(reason: string): void {
+    this.commands.end(this, false, reason);
+  }
 }
 
-/** Runs the command in source[start, end); undefined when no result can be addressed to anyone. */
-export function executeCommand(
-  device: Device,
-  source: Uint8Array,
-  start: number,
-  end: number,
-): CommandOutcome | undefined {
+/** The commands of one device; made when the first one comes. */
+export class Commands {
+  private readonly device: Device;
+  /** Hashes of the last ids, in a circle. */
+  private readonly recent: number[] = [];
+  private recentNext = 0;
+  private readonly running: CommandCall[] = [];
+
+  constructor(device: Device) {
+    this.device = device;
+  }
+
+  /** The monotonic ms at which `tick` is wanted next; Infinity = never. */
+  nextDeadlineMs(): number {
+    let next = Number.POSITIVE_INFINITY;
+    for (let index = 0; index < this.running.length; index += 1) {
+      next = Math.min(next, (this.running[index] as CommandCall).dueMs);
+    }
+    return next;
+  }
+
+  /** Gives up what takes too long. */
+  tick(nowMs: number): void {
+    for (let index = this.running.length - 1; index >= 0; index -= 1) {
+      const call = this.running[index] as CommandCall;
+      if (call.dueMs <= nowMs) this.end(call, false, 'timed out');
+    }
+  }
+
+  /** A request: carries it out and answers it, unless nobody can be told or it is a second copy. */
+  receive(packet: Packet, source: Uint8Array): void {
+    const { counters } = this.device;
+    const request = readRequest(source, packet.payloadStart, packet.payloadEnd);
+    const replyTo = request === undefined ? undefined : replyToOf(request, packet, source);
+    if (request === undefined || replyTo === undefined) {
+      counters.commandsRefused += 1;
+      return;
+    }
+    if (this.isKnown(hashOf(replyTo))) {
+      counters.commandsRepeated += 1;
+      return;
+    }
+    counters.commands += 1;
+    this.carryOut(request, replyTo);
+  }
+
+  /** For `CommandCall`. */
+  end(call: CommandCall, ok: boolean, value: unknown): void {
+    const index = this.running.indexOf(call);
+    if (index < 0) return;
+    this.running.splice(index, 1);
+    this.answer(call.replyTo, ok, value);
+  }
+
+  private carryOut(request: Request, replyTo: ReplyTo): void {
+    const { device } = this;
+    const name = member(request, 'command');
+    const refusal = this.refusal(request, name);
+    if (refusal !== undefined) {
+      this.answer(replyTo, false, refusal);
+    } else if (name === 'ping') {
+      this.answer(replyTo, true, 'pong');
+    } else {
+      const dueMs = device.platform.clock.monotonicMs() + COMMAND_MS_MAX;
+      const call = new CommandCall(this, replyTo, dueMs);
+      this.running.push(call);
+      this.run(device.profile.commands[name as string] as CommandHandler, request, call);
+    }
+  }
+
+  private run(handler: CommandHandler, request: Request, call: CommandCall): void {
+    try {
+      const value = handler(member(request, 'argument'), this.device, call);
+      if (value !== LATER) this.end(call, true, value);
+    } catch (error) {
+      if (error instanceof PowerLoss) throw error;
+      this.end(call, false, error instanceof Error ? error.message : 'failed');
+    }
+  }
+
+  /** Why the command is not carried out; undefined = it is. */
+  private refusal(request: Request, name: unknown): string | undefined {
+    if (typeof name !== 'string') return 'command: expected text';
+    if (this.isExpired(member(request, 'expires'))) return 'expired';
+    if (name === 'ping') return undefined;
+    if (!has(this.device.profile.commands, name)) return `unknown command '${name}'`;
+    return this.running.length === COMMANDS_RUNNING_MAX ? 'busy' : undefined;
+  }
+
+  private answer(replyTo: ReplyTo, ok: boolean, value: unknown): void {
+    const { scratch } = this.device.platform.memory;
+    this.device.sendResult(writeResult(scratch, replyTo, ok, value));
+  }
+
+  /** Without a time of its own a device carries out what the server still delivers. */
+  private isExpired(expires: unknown): boolean {
+    if (typeof expires !== 'number') return false;
+    const { clock } = this.device.platform;
+    return clock.epochMs() - clock.epochUncertaintyMs() > expires * 1000;
+  }
+
+  private isKnown(hash: number): boolean {
+    if (this.recent.indexOf(hash) >= 0) return true;
+    this.recent[this.recentNext] = hash;
+    this.recentNext = (this.recentNext + 1) % COMMANDS_RECENT_MAX;
+    return false;
+  }
+}
+
+type Request = { readonly [member: string]: unknown };
+
+function readRequest(source: Uint8Array, start: number, end: number): Request | undefined {
   const reader = new CborReader();
   reader.reset(source, start, end);
-  const request = readValue(reader, LIMITS) as { [member: string]: unknown } | undefined;
+  const request = readValue(reader, COMMAND_LIMITS);
   if (reader.error !== undefined || typeof request !== 'object' || request === null) {
     return undefined;
   }
-  const cid = member(request, 'cid');
-  if (typeof cid !== 'string' || !isCid(cid)) return undefined;
-  const name = member(request, 'command');
-  if (typeof name !== 'string') return { cid, ok: false, error: 'command: expected text' };
-  if (name === 'ping') return { cid, ok: true, value: 'pong' };
-  const handlers = device.profile.commands;
-  if (!has(handlers, name)) return { cid, ok: false, error: `unknown command '${name}'` };
-  const handler = handlers[name] as CommandHandler;
-  try {
-    return { cid, ok: true, value: handler(member(request, 'argument'), device) };
-  } catch (error) {
-    if (error instanceof PowerLoss) throw error;
-    return { cid, ok: false, error: error instanceof Error ? error.message : 'failed' };
-  }
+  return request as Request;
 }
 
-/**
- * Writes a result as the buffer holds it: a size byte, the topic below the device's, the body.
- * Returns the size of all.
- */
-export function writeResult(target: Uint8Array, outcome: CommandOutcome): number {
-  const bodyAt = writeUtf8(target, 1, `commands/${outcome.cid}/result`);
-  target[0] = bodyAt - 1;
-  const { ok, value, error } = outcome;
-  const body = ok ? (value === undefined ? { ok } : { ok, value }) : { ok, error };
-  let problem = `result larger than ${RESULT_SIZE_MAX} bytes`;
-  try {
-    const end = writeValue(target, bodyAt, body, LIMITS.depthMax);
-    if (end - bodyAt <= RESULT_SIZE_MAX && end <= target.length) return end;
-  } catch (thrown) {
-    if (thrown instanceof PowerLoss) throw thrown;
-    // A handler may return anything, a function too.
-    problem = 'result is not data';
+/** Where the result goes; undefined when the request tells no place. */
+function replyToOf(request: Request, packet: Packet, source: Uint8Array): ReplyTo | undefined {
+  const cid = member(request, 'cid');
+  const { correlationEnd, correlationStart, responseTopicEnd, responseTopicStart } = packet;
+  if (responseTopicStart < 0) {
+    return typeof cid === 'string' && isCid(cid) ? { cid } : undefined;
   }
-  return writeValue(target, bodyAt, { ok: false, error: problem }, LIMITS.depthMax);
+  const size = responseTopicEnd - responseTopicStart;
+  const hasCorrelation = correlationStart >= 0;
+  // Without either, a second copy could not be told from another request.
+  if (!hasCorrelation && !(typeof cid === 'string' && isCid(cid))) return undefined;
+  const correlationSize = hasCorrelation ? correlationEnd - correlationStart : 0;
+  if (size > RESPONSE_TOPIC_SIZE_MAX || correlationSize > CORRELATION_SIZE_MAX) return undefined;
+  const topic = readUtf8(source, responseTopicStart, responseTopicEnd);
+  if (!isTopicName(topic)) return undefined;
+  const correlation = new Uint8Array(correlationSize);
+  for (let index = 0; index < correlationSize; index += 1) {
+    correlation[index] = source[correlationStart + index] as number;
+  }
+  return { cid: typeof cid === 'string' ? cid : '', topic, correlation };
+}
+
+/** FNV-1a of 32 bits over what tells one request from another. */
+function hashOf({ cid, correlation, topic }: ReplyTo): number {
+  let hash = 2166136261;
+  for (let index = 0; index < cid.length; index += 1) hash = mix(hash, cid.charCodeAt(index));
+  if (topic === undefined || correlation === undefined) return hash;
+  hash = mix(hash, 256);
+  for (let index = 0; index < topic.length; index += 1) hash = mix(hash, topic.charCodeAt(index));
+  for (let index = 0; index < correlation.length; index += 1) {
+    hash = mix(hash, correlation[index] as number);
+  }
+  return hash;
+}
+
+/** Times 16777619 = 2^24 + 403, in steps that doubles hold exactly. */
+function mix(hash: number, code: number): number {
+  const mixed = (hash ^ code) >>> 0;
+  return (mixed * 403 + ((mixed << 24) >>> 0)) % 4294967296;
 }
 
 function isCid(text: string): boolean {
   return text.length <= CID_LENGTH_MAX && /^[A-Za-z0-9._:-]+$/.test(text);
 }
 
-function member(map: { [member: string]: unknown }, name: string): unknown {
+function member(map: Request, name: string): unknown {
   return has(map, name) ? map[name] : undefined;
 }
 

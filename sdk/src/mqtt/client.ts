@@ -2,10 +2,11 @@
 // It decides on bytes and events only; stream, time and randomness come from the platform.
 
 import type { Platform, StreamHandlers } from '../platform.ts';
+import type { ClientOwner } from './client-owner.ts';
 import type { ClientProfile } from './client-profile.ts';
 import { type ClientEvent, type ClientState, nextState } from './client-state.ts';
 import { Connection } from './connection.ts';
-import { Delivery, type DeliveryOwner, PUBLISH_LATER, type PublishResult } from './delivery.ts';
+import { Delivery, PUBLISH_LATER, type PublishResult, type Reply } from './delivery.ts';
 import {
   CONNACK,
   CONNECT,
@@ -20,7 +21,6 @@ import {
   PUBREL,
   type Qos,
   SUBACK,
-  type Subscription,
   UNSUBACK,
   type Will,
 } from './packet.ts';
@@ -51,20 +51,6 @@ const PING_SHARE = 0.75;
 
 /** Room that DISCONNECT and PINGREQ always find. */
 const FAREWELL_SIZE_MAX = 16;
-
-/** The device behind a client. All calls are synchronous; none may throw. */
-export interface ClientOwner extends DeliveryOwner {
-  will(): Will | undefined;
-  subscriptions(): readonly Subscription[];
-  /** `resumed`: messages in flight are sent again by the client; otherwise it holds none. */
-  onConnected(resumed: boolean): void;
-  /** SUBACK came; refused subscriptions are counted in `subscribeRefusedCount`. */
-  onSubscribed(): void;
-  /** `wasConnected` is false for an attempt that failed. */
-  onDisconnected(reason: string, wasConnected: boolean): void;
-  /** Room or quota came back: publish what waits. */
-  onReady(): void;
-}
 
 export class Client implements PacketTarget {
   state: ClientState = 'idle';
@@ -111,6 +97,11 @@ export class Client implements PacketTarget {
   /** The version of the present or last connection. */
   get version(): ProtocolVersion {
     return this.connection.version;
+  }
+
+  /** Messages that the server has not settled yet. */
+  get inflightCount(): number {
+    return this.delivery.session.inflightCount;
   }
 
   /** Monotonic ms at which the present connection was accepted. */
@@ -164,10 +155,20 @@ export class Client implements PacketTarget {
     end: number,
     qos: Qos,
     retain: boolean,
+    reply?: Reply,
   ): PublishResult {
     if (this.state !== 'connected') return PUBLISH_LATER;
-    const busyPacketId = this.subscribePacketId;
-    return this.delivery.publish(reference, topic, payload, start, end, qos, retain, busyPacketId);
+    return this.delivery.publish(
+      reference,
+      topic,
+      payload,
+      start,
+      end,
+      qos,
+      retain,
+      this.subscribePacketId,
+      reply,
+    );
   }
 
   /** As `publish`, for the message that `owner.resend` was asked for. */
@@ -177,8 +178,9 @@ export class Client implements PacketTarget {
     start: number,
     end: number,
     retain: boolean,
+    reply?: Reply,
   ): PublishResult {
-    return this.delivery.publishAgain(topic, payload, start, end, retain);
+    return this.delivery.publishAgain(topic, payload, start, end, retain, reply);
   }
 
   // Stream events.

@@ -1,13 +1,26 @@
 // Messages both ways over a connection, with what the session remembers of them
 // (MQTT 3.1.1 §4.3-4.6, MQTT 5 §4.3-4.9): QoS 0, 1 and 2, retransmission, flow control.
 
+import { utf8Size, writeUtf8 } from '../codec/text.ts';
 import type { ClientProfile } from './client-profile.ts';
 import { ACK_SIZE_MAX, type Connection } from './connection.ts';
 import { type Packet, PUBACK, PUBCOMP, PUBREC, PUBREL, type Qos } from './packet.ts';
 import { QOS_NOT_SUPPORTED, QUOTA_EXCEEDED, SUCCESS } from './reason-codes.ts';
 import { AWAIT_PUBACK, AWAIT_PUBCOMP, AWAIT_PUBREC, type Session } from './session.ts';
 import { publishSize, writePublishHead, writePublishTail } from './write.ts';
-import { topicAliasSize, writeTopicAlias } from './write-properties.ts';
+import {
+  correlationSize,
+  topicAliasSize,
+  writeCorrelation,
+  writeTopicAlias,
+} from './write-properties.ts';
+
+/** Where an answer goes that was asked for with a Response Topic (MQTT 5 §4.10). */
+export interface Reply {
+  /** Whole, not by the template. */
+  readonly topic: string;
+  readonly correlation: Uint8Array | undefined;
+}
 
 /** What became of a `publish`. */
 export const PUBLISH_LATER = 0;
@@ -76,6 +89,7 @@ export class Delivery {
     qosWanted: Qos,
     retain: boolean,
     busyPacketId: number,
+    reply: Reply | undefined,
   ): PublishResult {
     if (this.resendIndex < this.resendCount) return PUBLISH_LATER;
     const { connection, session } = this;
@@ -83,12 +97,12 @@ export class Delivery {
     if (qos > 0 && (session.full || session.inflightCount >= connection.receiveMaximum)) {
       return PUBLISH_LATER;
     }
-    const fits = this.fits(topic, qos, end - start);
+    const fits = this.fits(topic, qos, end - start, reply);
     if (fits !== PUBLISH_WRITTEN) return fits;
     const packetId = qos === 0 ? 0 : session.nextPacketId(busyPacketId);
     if (qos > 0) session.add(packetId, qos, reference);
     const flags = (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
-    this.writePublish(flags, packetId, topic, payload, start, end);
+    this.writePublish(flags, packetId, topic, payload, start, end, reply);
     return qos === 0 ? PUBLISH_WRITTEN : PUBLISH_INFLIGHT;
   }
 
@@ -99,14 +113,15 @@ export class Delivery {
     start: number,
     end: number,
     retain: boolean,
+    reply: Reply | undefined,
   ): PublishResult {
     const { connection, resendIndex, session } = this;
     const qos = session.stateAt(resendIndex) === AWAIT_PUBREC ? 2 : 1;
-    const fits = this.fits(topic, qos, end - start);
+    const fits = this.fits(topic, qos, end - start, reply);
     if (fits !== PUBLISH_WRITTEN) return fits;
     const flags = 8 | (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
     const packetId = session.packetIdAt(resendIndex);
-    this.writePublish(flags, packetId, topic, payload, start, end);
+    this.writePublish(flags, packetId, topic, payload, start, end, reply);
     return PUBLISH_INFLIGHT;
   }
 
@@ -226,15 +241,25 @@ export class Delivery {
     if (index < this.resendCount) this.resendCount -= 1;
   }
 
-  private fits(topic: string, qos: Qos, payloadSize: number): PublishResult {
+  private fits(
+    topic: string,
+    qos: Qos,
+    payloadSize: number,
+    reply: Reply | undefined,
+  ): PublishResult {
     const { connection } = this;
-    const alias = this.aliasOf(topic);
-    const topicSize = this.topicSize(topic, alias);
-    const propertiesSize = topicAliasSize(alias);
+    const alias = reply === undefined ? this.aliasOf(topic) : 0;
+    const topicSize = reply === undefined ? this.topicSize(topic, alias) : utf8Size(reply.topic);
+    const propertiesSize = reply === undefined ? topicAliasSize(alias) : this.replySize(reply);
     const size = publishSize(connection.version, topicSize, qos, payloadSize, propertiesSize);
     if (connection.packetSizeMax > 0 && size > connection.packetSizeMax) return PUBLISH_TOO_LARGE;
     if (size > connection.memory.transmit.length) return PUBLISH_TOO_LARGE;
     return connection.hasRoom(size) ? PUBLISH_WRITTEN : PUBLISH_LATER;
+  }
+
+  /** Of its properties: 3.1.1, to which a device may have fallen back since, has none. */
+  private replySize(reply: Reply): number {
+    return this.connection.version === 5 ? correlationSize(reply.correlation) : 0;
   }
 
   /** The alias of a topic on this connection, or 0 (MQTT 5 §3.3.2.3.4). */
@@ -256,14 +281,15 @@ export class Delivery {
     payload: Uint8Array,
     start: number,
     end: number,
+    reply: Reply | undefined,
   ): void {
     const { connection } = this;
     const { transmit } = connection.memory;
     const { version } = connection;
     const qos = ((flags >> 1) & 3) as Qos;
-    const alias = this.aliasOf(topic);
-    const topicSize = this.topicSize(topic, alias);
-    const propertiesSize = topicAliasSize(alias);
+    const alias = reply === undefined ? this.aliasOf(topic) : 0;
+    const topicSize = reply === undefined ? this.topicSize(topic, alias) : utf8Size(reply.topic);
+    const propertiesSize = reply === undefined ? topicAliasSize(alias) : this.replySize(reply);
     const payloadSize = end - start;
     let at = writePublishHead(
       transmit,
@@ -275,8 +301,12 @@ export class Delivery {
       payloadSize,
       propertiesSize,
     );
-    if (topicSize > 0) at = this.profile.topics.write(transmit, at, this.owner.id, topic);
+    if (reply !== undefined) at = writeUtf8(transmit, at, reply.topic);
+    else if (topicSize > 0) at = this.profile.topics.write(transmit, at, this.owner.id, topic);
     at = writePublishTail(transmit, at, version, qos, packetId, propertiesSize);
+    if (reply !== undefined && propertiesSize > 0) {
+      at = writeCorrelation(transmit, at, reply.correlation);
+    }
     at = writeTopicAlias(transmit, at, alias);
     if (alias > 0) connection.aliasKnown = true;
     for (let index = start; index < end; index += 1) {

@@ -1,7 +1,7 @@
 // Topics by template: 'devices/{id}/{topic}' is stored once per fleet and written with the
 // device's id straight into the packet, so no device stores a topic.
 
-import { equalsUtf8, utf8Size, writeUtf8 } from '../codec/text.ts';
+import { equalsUtf8, readUtf8, utf8Size, writeUtf8 } from '../codec/text.ts';
 
 /** Largest topic in bytes (MQTT 3.1.1 §1.5.3: a two-byte length). */
 export const TOPIC_SIZE_MAX = 65535;
@@ -59,6 +59,16 @@ export class TopicTemplate {
     // The size first: most topics that are not this one differ in it.
     if (end - start !== this.size(id, topic)) return false;
     return equalsUtf8(source, start, end, this.format(id, topic));
+  }
+
+  /** The name below `id` that source[start, end) is the topic of, or '' when it is another's. */
+  nameOf(source: Uint8Array, start: number, end: number, id: string): string {
+    const head = this.beforeId + id + this.afterId;
+    const nameStart = start + utf8Size(head);
+    const nameEnd = end - utf8Size(this.afterTopic);
+    if (nameStart >= nameEnd || !equalsUtf8(source, start, nameStart, head)) return '';
+    if (!equalsUtf8(source, nameEnd, end, this.afterTopic)) return '';
+    return readUtf8(source, nameStart, nameEnd);
   }
 
   /** The id in a topic that this template wrote, or '' when the topic is another's. */

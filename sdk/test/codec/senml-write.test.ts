@@ -1,7 +1,13 @@
 import { Encoder } from 'cbor-x';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { beginPack, isSenmlName, writeSample, writeUncertainty } from '../../src/codec/senml.ts';
+import {
+  beginPack,
+  isSenmlName,
+  setBaseTime,
+  writeSample,
+  writeUncertainty,
+} from '../../src/codec/senml.ts';
 import { toHex, written } from './bytes.ts';
 import { anyPack, type PackContent, writePack } from './packs.ts';
 
@@ -111,12 +117,40 @@ test('what does not fit is measured all the same', () => {
   );
 });
 
+test('a pack without a time gets one later, whatever its ids, sequence and samples are', () => {
+  const anyTime = fc.double({ min: -1e10, max: 1e10, noNaN: true });
+  fc.assert(
+    fc.property(anyPack, anyTime, (content, timeS) => {
+      const bytes = written((target, offset) =>
+        writePack(target, offset, { ...content, baseTimeS: Number.NaN }),
+      );
+      const before = Uint8Array.from(bytes);
+      expect(setBaseTime(bytes, 0, bytes.length, timeS)).toBe(true);
+      const [first] = oracle.decode(bytes) as SenmlRecord[];
+      expect(first?.get(BASE_TIME)).toBe(timeS + 0);
+      const changed = [...bytes].flatMap((byte, index) => (byte === before[index] ? [] : [index]));
+      expect((changed.at(-1) ?? 0) - (changed[0] ?? 0)).toBeLessThan(8);
+    }),
+  );
+});
+
+test('a pack that has its time keeps it', () => {
+  const bytes = new Uint8Array(64);
+  const end = beginPack(bytes, 0, 1, 'd1', 'abc', 1_767_225_600, 7);
+  const before = [...bytes];
+  expect(setBaseTime(bytes, 0, end, 5)).toBe(false);
+  expect([...bytes]).toEqual(before);
+});
+
 describe('mistakes of the caller', () => {
   const target = new Uint8Array(64);
 
   test('numbers that no JSON number is', () => {
     for (const wrong of [NaN, Infinity, -Infinity]) {
-      expect(() => beginPack(target, 0, 1, 'd', '', wrong, 1)).toThrow('base time');
+      // NaN says that no time is known.
+      if (!Number.isNaN(wrong)) {
+        expect(() => beginPack(target, 0, 1, 'd', '', wrong, 1)).toThrow('base time');
+      }
       expect(() => writeUncertainty(target, 0, wrong)).toThrow('value not finite');
       expect(() => writeSample(target, 0, 'n', '', wrong, 0)).toThrow('value not finite');
       expect(() => writeSample(target, 0, 'n', '', 1, wrong)).toThrow('time not finite');

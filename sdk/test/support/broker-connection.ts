@@ -39,6 +39,7 @@ export interface AnyPacket {
     maximumPacketSize?: number;
     topicAlias?: number;
     topicAliasMaximum?: number;
+    correlationData?: Uint8Array;
   };
 }
 
@@ -100,6 +101,7 @@ export class BrokerConnection {
         dup,
         retain: message.retain,
         messageId: packetId,
+        properties: requestProperties(message),
       },
       { protocolVersion: this.version },
     );
@@ -268,7 +270,14 @@ export class BrokerConnection {
       return;
     }
     const payload = Uint8Array.from(packet.payload as Uint8Array);
-    const message = { topic, payload, qos, retain: packet.retain === true };
+    const correlation = packet.properties?.correlationData;
+    const message = {
+      topic,
+      payload,
+      qos,
+      retain: packet.retain === true,
+      ...(correlation === undefined ? {} : { correlation: Uint8Array.from(correlation) }),
+    };
     if (qos === 0) {
       broker.publish(message, session.clientId, session.number);
       return;
@@ -412,4 +421,11 @@ export class BrokerConnection {
       if (session.will === publish) session.publishWill();
     });
   }
+}
+
+function requestProperties({ correlation, responseTopic }: BrokerMessage) {
+  return {
+    ...(responseTopic === undefined ? {} : { responseTopic }),
+    ...(correlation === undefined ? {} : { correlationData: Buffer.from(correlation) }),
+  };
 }

@@ -9,6 +9,9 @@ export interface BrokerMessage {
   readonly payload: Uint8Array;
   readonly qos: Qos;
   readonly retain: boolean;
+  /** Of a request, on MQTT 5. */
+  readonly responseTopic?: string;
+  readonly correlation?: Uint8Array;
 }
 
 /** A message to the client. */

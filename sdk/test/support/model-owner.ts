@@ -1,7 +1,8 @@
 // The program behind a client in the model test: it keeps every message until the client says
 // what became of it, as a device does with its buffer, and notes all that it is told.
 
-import { Client, type ClientOwner } from '../../src/mqtt/client.ts';
+import { Client } from '../../src/mqtt/client.ts';
+import type { ClientOwner } from '../../src/mqtt/client-owner.ts';
 import type { ClientProfile } from '../../src/mqtt/client-profile.ts';
 import {
   PUBLISH_INFLIGHT,

@@ -2,13 +2,14 @@
 // module runs on the microcontroller, where main.ts makes platform and device and calls `start`.
 
 import { pathToFileURL } from 'node:url';
-import type { CommandHandler, Device, Platform, Sensor } from '@flotilla/sdk';
+import type { CommandHandler, Device, Platform, Sensor, ShadowOptions } from '@flotilla/sdk';
 
 export interface Application {
   /** Sensors beside those of the scenario; shared by all devices of the fleet. */
   readonly sensors?: readonly Sensor[];
   /** Commands by name, beside the built-in ping. */
   readonly commands?: Readonly<Record<string, CommandHandler>>;
+  readonly shadow?: ShadowOptions<Device>;
   /** Called once for each device, before it connects. */
   start(device: Device, platform: Platform): void;
 }

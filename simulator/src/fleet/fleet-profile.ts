@@ -1,6 +1,14 @@
 // The SDK's profile of a simulated fleet: what the scenario says, in the words of the SDK.
 
-import { type ConnectOptions, type DeviceEvents, DeviceProfile, type Sensor } from '@flotilla/sdk';
+import {
+  type ConnectOptions,
+  type Device,
+  type DeviceEvents,
+  DeviceProfile,
+  type Sensor,
+  type ShadowHandler,
+  type ShadowOptions,
+} from '@flotilla/sdk';
 import { beginPack, writeSample } from '@flotilla/sdk/codec/senml';
 import type { Fleet, Scenario } from '../scenario/schema.ts';
 import { createSensors } from '../world/sensors.ts';
@@ -51,10 +59,39 @@ export function createFleetProfile(
     qos: fleet.qos,
     intervalMs: fleet.intervalMs,
     sensors: isDevice ? deviceSensors(context, fleet, application) : [padding(fleet.payloadSize)],
+    ...(fleet.wake === undefined ? {} : { wake: fleet.wake }),
+    ...shadowOf(context, fleet, application),
     commands: application?.commands ?? {},
     events,
   });
 }
+
+/** Devices have a shadow where their application has, or the timeline changes it. */
+function shadowOf(
+  { scenario }: FleetContext,
+  fleet: Fleet,
+  application: Application | undefined,
+): { shadow?: ShadowOptions<Device> } {
+  if (application?.shadow !== undefined) return { shadow: application.shadow };
+  const handlers: Record<string, ShadowHandler<Device>> = {};
+  for (const event of scenario.timeline) {
+    if (event.kind !== 'shadow' || !event.fleets.includes(fleet.name)) continue;
+    for (const key of Object.keys(event.desired)) {
+      handlers[key] = key === 'reportingInterval' ? setReportingInterval : takeAnything;
+    }
+  }
+  return Object.keys(handlers).length === 0 ? {} : { shadow: { handlers } };
+}
+
+/** In seconds. */
+const setReportingInterval: ShadowHandler<Device> = (value, device) => {
+  if (typeof value !== 'number') throw new RangeError('reportingInterval: expected seconds');
+  device.setInterval(value * 1000);
+  return undefined;
+};
+
+/** What it means is the application's business; that it arrives is ours. */
+const takeAnything: ShadowHandler<Device> = () => undefined;
 
 function deviceSensors(
   { deviceCount, scenario }: FleetContext,

@@ -6,6 +6,7 @@
 export const PLATFORM_STREAM = 0;
 export const RUN_STREAM = 1;
 export const CHURN_STREAM = 2;
+export const CLOCK_STREAM = 3;
 export const SENSOR_STREAM = 16;
 
 /** A uniform 32-bit unsigned integer. */

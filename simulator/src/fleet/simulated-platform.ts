@@ -42,6 +42,8 @@ export class SimulatedPlatform implements Platform, Timer {
   readonly fleet: number;
   /** The stream of the last connect. */
   stream: NodeStream | undefined = undefined;
+  /** When its device began; ms of the run. */
+  startedMs = 0;
   /** When the last connect began; ms of the run. */
   connectStartMs = 0;
   /** True from the first accepted connection on. */
@@ -50,6 +52,7 @@ export class SimulatedPlatform implements Platform, Timer {
   private randomCount = 0;
   private timerTarget: TimerTarget | undefined = undefined;
   private ownSettings: Settings | undefined = undefined;
+  private ownClock: Clock | undefined = undefined;
 
   constructor(world: DeviceWorld, deviceIndex: number, localIndex: number, fleet: number) {
     this.world = world;
@@ -59,7 +62,12 @@ export class SimulatedPlatform implements Platform, Timer {
   }
 
   get clock(): Clock {
-    return this.world.clock;
+    return this.ownClock ?? this.world.clock;
+  }
+
+  /** From now on the device has this clock instead of a right one. */
+  setClock(clock: Clock): void {
+    this.ownClock = clock;
   }
 
   get memory(): Memory {

@@ -3,7 +3,8 @@
 // only a clean connect ends.
 
 import type { ConnectOptions, Platform, ProtocolVersion } from '@flotilla/sdk';
-import { Client, type ClientOwner } from '@flotilla/sdk/mqtt/client';
+import { Client } from '@flotilla/sdk/mqtt/client';
+import type { ClientOwner } from '@flotilla/sdk/mqtt/client-owner';
 import { ClientProfile } from '@flotilla/sdk/mqtt/client-profile';
 import { PUBLISH_TOO_LARGE, type PublishResult } from '@flotilla/sdk/mqtt/delivery';
 import type { Packet, Subscription, Will } from '@flotilla/sdk/mqtt/packet';

@@ -14,13 +14,15 @@ import {
 } from '@flotilla/sdk';
 import { NodeMemory, NodeStream, StreamBuffers } from '@flotilla/sdk/node';
 import { type Application, loadApplication } from '../fleet/application.ts';
+import { DeviceClock } from '../fleet/device-clock.ts';
 import { createFleetProfile } from '../fleet/fleet-profile.ts';
 import { CHURN_STREAM, randomUnit } from '../fleet/random.ts';
 import { type DeviceWorld, SimulatedPlatform } from '../fleet/simulated-platform.ts';
 import { Wheel } from '../fleet/wheel.ts';
 import { DeviceLedger } from '../ledger/device-ledger.ts';
 import { Registry } from '../metrics/registry.ts';
-import { deviceId, type Fleet, type TimelineEvent } from '../scenario/schema.ts';
+import { deviceId, type Fleet, type Outage } from '../scenario/schema.ts';
+import { energyPerDay } from '../world/energy.ts';
 import { Links } from '../world/link.ts';
 import { ConnectGate } from './connect-gate.ts';
 import { HealthMonitor } from './health.ts';
@@ -153,7 +155,7 @@ class DeviceWorker implements DeviceWorld {
       // The ramp is over the run's devices, whichever worker has them.
       this.wheel.start(localIndex, beginMs + (rampMs * deviceIndex) / this.deviceCount);
     }
-    for (const event of timeline) this.schedule(event, beginMs);
+    for (const event of timeline) if (event.kind === 'outage') this.schedule(event, beginMs);
     this.intervals.push(
       setInterval(() => port.postMessage(this.report(this.isLongTurn())), REPORT_INTERVAL_MS),
     );
@@ -274,7 +276,7 @@ class DeviceWorker implements DeviceWorld {
     }
   }
 
-  private schedule(event: TimelineEvent, beginMs: number): void {
+  private schedule(event: Outage, beginMs: number): void {
     const at = (ms: number, act: () => void) => {
       const delayMs = beginMs + ms - this.clock.monotonicMs();
       this.intervals.push(setTimeout(act, delayMs));
@@ -297,6 +299,10 @@ class DeviceWorker implements DeviceWorld {
     const fleet = scenario.fleets[platform.fleet]!;
     const index = platform.deviceIndex - layOut(scenario.fleets).starts[platform.fleet]!;
     const id = deviceId(fleet.id, run, fleet.name, index);
+    platform.startedMs = this.clock.monotonicMs();
+    if (fleet.clock !== undefined) {
+      platform.setClock(new DeviceClock(this.clock, fleet.clock, this.seed, platform.deviceIndex));
+    }
     const device = new Device({ platform, id, profile: this.profiles[platform.fleet]! });
     this.devices[localIndex] = device;
     this.applications[platform.fleet]?.start(device, platform);
@@ -374,6 +380,18 @@ class DeviceWorker implements DeviceWorld {
     for (const device of this.devices) device?.stopSampling();
   }
 
+  /** Where devices sleep: it is what sleep is for. */
+  private recordEnergy(): void {
+    if (!this.task.scenario.fleets.some(({ wake }) => wake !== undefined)) return;
+    const nowMs = this.clock.monotonicMs();
+    for (const [localIndex, device] of this.devices.entries()) {
+      const { fleet, startedMs } = this.platforms[localIndex]!;
+      if (device === undefined || !(nowMs > startedMs)) continue;
+      const energy = energyPerDay(device, nowMs - startedMs);
+      this.registry.trend('energy_mah_per_day', fleet).record(energy);
+    }
+  }
+
   private isLongTurn(): boolean {
     this.reportCount += 1;
     // At the end the main thread waits for what is pending.
@@ -400,6 +418,8 @@ class DeviceWorker implements DeviceWorld {
     for (const [index, device] of this.devices.entries()) {
       if (device === undefined) continue;
       this.pending += device.pendingCount;
+      // At the end nothing waits for the schedule any more.
+      if (!this.sampling && device.pendingCount > 0) device.wakeUp();
       missedByFleet[this.platforms[index]!.fleet]! += device.sampler.missedCount;
     }
     this.missedSamples = 0;
@@ -411,6 +431,7 @@ class DeviceWorker implements DeviceWorld {
   }
 
   private async finish(): Promise<WorkerResult> {
+    this.recordEnergy();
     const report = this.report(true);
     const accounts = this.platforms.map(({ deviceIndex, localIndex }) =>
       this.ledger.account(deviceIndex, localIndex, this.devices[localIndex]),

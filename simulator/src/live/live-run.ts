@@ -6,8 +6,6 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { RUN_STREAM, randomUint32 } from '../fleet/random.ts';
-import { type FleetAccount, settleDevice } from '../ledger/account.ts';
-import { SequenceSet } from '../ledger/sequence-set.ts';
 import { Registry, type RegistryWire } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
@@ -38,6 +36,8 @@ import type {
 } from './messages.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
+import { settleLedger } from './settle-ledger.ts';
+import { needsShadow, ShadowPart } from './shadow-part.ts';
 
 export interface LiveRunOptions {
   /** Worker threads; default: all cores but one. */
@@ -70,6 +70,7 @@ export class LiveRun {
   private pool: Piscina | undefined;
   private broker: Child<never, FromBroker> | undefined;
   private observer: Child<ToObserver, FromObserver> | undefined;
+  private shadow: ShadowPart | undefined;
   private readonly ports: MessagePort[] = [];
   private readonly reports: (WorkerReport | undefined)[] = [];
   private reportCount = 0;
@@ -108,6 +109,7 @@ export class LiveRun {
       const target = await this.orFail(this.findBroker());
       this.startObserver(target);
       await this.orFail(this.observerReady.promise);
+      await this.orFail(this.startShadow(target));
       const results = this.startWorkers(target);
       await this.orFail(this.workersReady.promise);
       this.begin();
@@ -121,6 +123,7 @@ export class LiveRun {
     } finally {
       await this.pool?.destroy();
       this.observer?.stop();
+      this.shadow?.stop();
       this.broker?.stop();
     }
   }
@@ -215,6 +218,15 @@ export class LiveRun {
     this.observerReport = { ...report, registry: withTrends(report.registry, previous) };
   }
 
+  /** Only for a timeline that changes shadows: two services at one broker would both answer. */
+  private async startShadow(target: Target): Promise<void> {
+    const { scenario } = this.loaded;
+    if (!needsShadow(scenario)) return;
+    const { run, start } = this;
+    this.shadow = new ShadowPart({ scenario, run, start, target }, (why) => this.fail(why));
+    await this.shadow.untilReady();
+  }
+
   /** One task per worker for the whole run; the result is all of theirs. */
   private startWorkers(target: Target): Promise<WorkerResult[]> {
     const { loaded, run, start, workerCount } = this;
@@ -269,6 +281,7 @@ export class LiveRun {
   private begin(): void {
     this.beginMs = this.clock.monotonicMs();
     this.tellWorkers({ kind: 'begin', beginMs: this.beginMs });
+    this.shadow?.begin(this.beginMs);
   }
 
   private async sample(): Promise<void> {
@@ -347,6 +360,7 @@ export class LiveRun {
     }
     this.tellWorkers({ kind: 'finish' });
     const finished = await results;
+    await this.shadow?.finish();
     this.observer?.send({ kind: 'finish' });
     const seen = await this.observerSeen.promise;
     return { results: finished, seen };
@@ -372,6 +386,7 @@ export class LiveRun {
     const registry = new Registry(this.loaded.scenario.fleets.map(({ name }) => name));
     for (const report of this.reports) if (report !== undefined) registry.merge(report.registry);
     if (this.observerReport !== undefined) registry.merge(this.observerReport.registry);
+    this.shadow?.addTo(registry);
     return registry;
   }
 
@@ -406,7 +421,7 @@ export class LiveRun {
   ): Outcome {
     for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
     const registry = this.merged();
-    this.settleLedger(registry, results, seen);
+    settleLedger(registry, this.loaded.scenario.fleets, results, seen);
     const { loaded, workerCount } = this;
     const { thresholds, broker } = loaded.scenario;
     const cpu = process.cpuUsage();
@@ -435,33 +450,6 @@ export class LiveRun {
     };
   }
 
-  private settleLedger(
-    registry: Registry,
-    results: readonly WorkerResult[],
-    seen: readonly (readonly number[])[],
-  ): void {
-    const { fleets } = this.loaded.scenario;
-    const totals = fleets.map(emptyAccount);
-    const ends: number[] = [];
-    for (const { count } of fleets) ends.push((ends.at(-1) ?? 0) + count);
-    for (const { accounts } of results) {
-      for (const account of accounts) {
-        const fleet = ends.findIndex((end) => account.device < end);
-        const ranges = seen[account.device] ?? [];
-        const confirmed = fleets[fleet]!.qos > 0;
-        settleDevice(totals[fleet]!, account, SequenceSet.fromRanges(ranges), confirmed);
-      }
-    }
-    for (const [fleet, total] of totals.entries()) {
-      registry.counter('messages_lost', fleet).add(total.lost);
-      registry.counter('messages_unseen', fleet).add(total.unseen);
-      registry.counter('messages_unobservable', fleet).add(total.unobservable);
-      registry.counter('messages_dropped', fleet).add(total.dropped);
-      registry.counter('messages_volatile', fleet).add(total.volatile);
-      registry.counter('messages_pending', fleet).add(total.pending);
-    }
-  }
-
   /** What was spoken, for people. */
   private protocol(): string {
     const counts = this.versionCounts();
@@ -477,10 +465,6 @@ function withTrends(wire: RegistryWire, previous: RegistryWire): RegistryWire {
 
 function deviceCount({ fleets }: Scenario): number {
   return fleets.reduce((sum, { count }) => sum + count, 0);
-}
-
-function emptyAccount(): FleetAccount {
-  return { lost: 0, unseen: 0, unobservable: 0, dropped: 0, volatile: 0, pending: 0 };
 }
 
 function commonest(reasons: Reasons): string {

@@ -89,4 +89,26 @@ export type FromObserver =
   /** Ranges of observed sequences by device index. */
   | { readonly kind: 'seen'; readonly seen: readonly (readonly number[])[] };
 
+export type ShadowTask = ObserverTask;
+
+export type ToShadow =
+  | { readonly kind: 'start'; readonly task: ShadowTask }
+  /** The scenario begins. */
+  | { readonly kind: 'begin'; readonly beginMs: number }
+  /** Leave the broker, report. */
+  | { readonly kind: 'finish' };
+
+export interface ShadowReport {
+  readonly kind: 'report';
+  readonly registry: RegistryWire;
+}
+
+export type FromShadow =
+  /** Requests are answered. */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'unreachable'; readonly reason: string }
+  | ShadowReport
+  /** Nothing is left at the broker; the last report came before. */
+  | { readonly kind: 'finished' };
+
 export type FromBroker = { readonly kind: 'listening'; readonly port: number };

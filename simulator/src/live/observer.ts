@@ -4,8 +4,9 @@
 
 import type { Clock, ConnectOptions } from '@flotilla/sdk';
 import { CborReader, readValue } from '@flotilla/sdk/codec/cbor';
-import { Pack, readPackHead } from '@flotilla/sdk/codec/senml';
-import { Client, type ClientOwner } from '@flotilla/sdk/mqtt/client';
+import { ABSOLUTE_TIME_S_MIN, Pack, readPackHead } from '@flotilla/sdk/codec/senml';
+import { Client } from '@flotilla/sdk/mqtt/client';
+import type { ClientOwner } from '@flotilla/sdk/mqtt/client-owner';
 import { ClientProfile } from '@flotilla/sdk/mqtt/client-profile';
 import { PUBLISH_TOO_LARGE, type PublishResult } from '@flotilla/sdk/mqtt/delivery';
 import type { Packet, Subscription, Will } from '@flotilla/sdk/mqtt/packet';
@@ -177,10 +178,14 @@ export class Observer implements ClientOwner {
   private takeTelemetry(index: number, source: Uint8Array, start: number, end: number): void {
     const { pack } = this;
     if (!readPackHead(source, start, end, pack)) return;
+    const fleet = this.fleetOf[index]!;
+    if (this.task.scenario.fleets[fleet]!.clock !== undefined) {
+      this.takeUntrusted(index);
+      return;
+    }
     const scheduledMs = pack.baseTimeS * 1000 - this.task.start.epochMs;
     // Of an older run with the same ids: it waited in a session that the broker kept for us.
     if (!(scheduledMs >= 0)) return;
-    const fleet = this.fleetOf[index]!;
     if (!this.seen[index]!.add(pack.sequence)) {
       this.registry.counter('messages_duplicated', fleet).add();
       return;
@@ -191,6 +196,23 @@ export class Observer implements ClientOwner {
     if (pack.baseTimeS * 1000 < this.sinceMs[index]!) return;
     const latencyMs = this.clock.monotonicMs() - scheduledMs;
     this.registry.trend('delivery_latency_ms', fleet).record(latencyMs);
+  }
+
+  /** Of a device whose clock may be wrong: what it says of the time is measured, not believed. */
+  private takeUntrusted(index: number): void {
+    const { baseTimeS, sequence } = this.pack;
+    const fleet = this.fleetOf[index]!;
+    if (!this.seen[index]!.add(sequence)) {
+      this.registry.counter('messages_duplicated', fleet).add();
+      return;
+    }
+    this.registry.counter('messages_observed', fleet).add();
+    const nowMs = this.clock.monotonicMs();
+    if (nowMs > this.latestMs) this.latestMs = nowMs;
+    // Relative times count from the arrival (RFC 8428 §4.5.3), and so cannot be wrong.
+    if (baseTimeS < ABSOLUTE_TIME_S_MIN) return;
+    const errorMs = Math.abs(this.clock.epochMs() - baseTimeS * 1000);
+    this.registry.trend('time_error_ms', fleet).record(errorMs);
   }
 
   private takeStatus(index: number, source: Uint8Array, start: number, end: number): void {

@@ -4,10 +4,12 @@ export type MetricKind = 'counter' | 'gauge' | 'rate' | 'trend';
 
 export interface MetricDefinition {
   readonly kind: MetricKind;
-  /** What is counted; trends are in milliseconds. */
-  readonly unit: 'messages' | 'devices' | 'ms' | 'events' | 'share';
+  /** What is counted. */
+  readonly unit: 'messages' | 'devices' | 'ms' | 'events' | 'share' | 'mAh';
   /** One line for people. */
   readonly description: string;
+  /** Of what not every run has: left out of the summary for people where it was not measured. */
+  readonly optional?: true;
 }
 
 /** Metrics that are recorded. The order is that of the summary. */
@@ -103,6 +105,36 @@ const RECORDED = {
     unit: 'ms',
     description: 'from the scheduled time of a message to the observer',
   },
+  shadow_updates: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'desired changes that the timeline made to shadows of devices',
+    optional: true,
+  },
+  shadow_converged: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'desired changes that devices have reported',
+    optional: true,
+  },
+  shadow_latency_ms: {
+    kind: 'trend',
+    unit: 'ms',
+    description: 'from a desired change, or the device being online, to its report',
+    optional: true,
+  },
+  time_error_ms: {
+    kind: 'trend',
+    unit: 'ms',
+    description: 'between the time that a device with a wrong clock tells and the arrival',
+    optional: true,
+  },
+  energy_mah_per_day: {
+    kind: 'trend',
+    unit: 'mAh',
+    description: 'what a device would take from its battery in a day of this',
+    optional: true,
+  },
 } as const satisfies Record<string, MetricDefinition>;
 
 /** Metrics that a snapshot derives from recorded ones. */
@@ -111,6 +143,12 @@ const DERIVED = {
     kind: 'rate',
     unit: 'share',
     description: 'observed share of the produced messages that could be observed',
+  },
+  shadow_convergence: {
+    kind: 'rate',
+    unit: 'share',
+    description: 'reported share of the desired changes',
+    optional: true,
   },
 } as const satisfies Record<string, MetricDefinition>;
 

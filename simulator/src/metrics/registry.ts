@@ -242,6 +242,10 @@ export class Registry {
       counted('messages_observed'),
       counted('messages_produced') - counted('messages_unobservable'),
     );
+    snapshot[key('shadow_convergence')] = delivered(
+      counted('shadow_converged'),
+      counted('shadow_updates'),
+    );
     for (const name of TREND_NAMES) {
       const trends = fleets.map((fleet) => this.trend(name, fleet));
       snapshot[key(name)] = mergedTrend(trends).value(percentiles);

@@ -27,6 +27,11 @@ export function formatMs(ms: number): string {
   return `${formatInteger(Math.floor(minutes / 60))}h ${minutes % 60}m`;
 }
 
+/** A value of a trend: `4.21ms`, `648 mAh`. */
+export function formatTrend(value: number, unit: string): string {
+  return unit === 'ms' ? formatMs(value) : `${significant(value)} ${unit}`;
+}
+
 /** `512 B`, `18.4 MB`; decimal units, as operating systems show memory. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1_000) return `${formatInteger(bytes)} B`;

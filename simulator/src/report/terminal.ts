@@ -1,10 +1,17 @@
 // The summary as people read it in a terminal: verdicts first, then the ledger, then numbers.
 
 import { styleText } from 'node:util';
-import { METRICS, type MetricName } from '../metrics/names.ts';
+import { METRICS, type MetricDefinition, type MetricName } from '../metrics/names.ts';
 import { type MetricValue, taggedName } from '../metrics/snapshot.ts';
 import { parseMetric, type ThresholdResult } from '../metrics/thresholds.ts';
-import { formatBytes, formatInteger, formatMs, formatPerSecond, formatShare } from './format.ts';
+import {
+  formatBytes,
+  formatInteger,
+  formatMs,
+  formatPerSecond,
+  formatShare,
+  formatTrend,
+} from './format.ts';
 import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
 
 type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
@@ -87,7 +94,7 @@ function measured({ metric, expression, value }: ThresholdResult): string {
     return formatPerSecond(value);
   }
   if (definition?.kind === 'trend' && !expression.trim().startsWith('count')) {
-    return formatMs(value);
+    return formatTrend(value, definition.unit);
   }
   return formatInteger(value);
 }
@@ -154,11 +161,15 @@ function fleets({ metrics: snapshot }: Summary, paint: Paint): string[] {
     (key) => /^devices\{fleet:(.*)\}$/.exec(key)?.[1] ?? [],
   );
   if (names.length < 2) return [];
-  const head = ['FLEETS', 'devices', 'connected', 'produced', 'observed', 'lost', 'p95 delivery'];
+  const counts = ['devices', 'connected', 'produced', 'observed', 'lost'];
+  const energies = names.map((fleet) => snapshot[taggedName('energy_mah_per_day', fleet)]);
+  const hasEnergy = energies.some((energy) => energy?.kind === 'trend' && energy.count > 0);
+  const head = ['FLEETS', ...counts, 'p95 delivery', ...(hasEnergy ? ['energy a day'] : [])];
   const rows = names.map((fleet) => {
     const value = (metric: MetricName) => snapshot[taggedName(metric, fleet)];
     const count = (metric: MetricName) => formatInteger(countOf(value(metric)));
     const delivery = value('delivery_latency_ms');
+    const energy = value('energy_mah_per_day');
     return [
       `  ${fleet}`,
       count('devices'),
@@ -167,6 +178,7 @@ function fleets({ metrics: snapshot }: Summary, paint: Paint): string[] {
       count('messages_observed'),
       count('messages_lost'),
       delivery?.kind === 'trend' && delivery.count > 0 ? formatMs(delivery.p95) : '-',
+      ...(hasEnergy && energy?.kind === 'trend' ? [formatTrend(energy.avg, 'mAh')] : []),
     ];
   });
   return boldHead(columns([head, ...rows], 1), paint);
@@ -189,10 +201,13 @@ function metrics({ metrics: snapshot, run }: Summary, paint: Paint): string[] {
   const counts: string[][] = [];
   for (const [name, metric] of Object.entries(snapshot)) {
     if (!Object.hasOwn(METRICS, name) || isLedgerTerm(name)) continue;
+    if (isLeftOut(METRICS[name as MetricName], metric)) continue;
     if (metric.kind === 'trend') {
       const { min, avg, med, p90, p95, p99, max } = metric;
       const values = [min, avg, med, p90, p95, p99, max];
-      trends.push([`  ${name}`, ...values.map((ms) => (metric.count > 0 ? formatMs(ms) : '-'))]);
+      const { unit } = METRICS[name as MetricName];
+      const format = (one: number) => (metric.count > 0 ? formatTrend(one, unit) : '-');
+      trends.push([`  ${name}`, ...values.map(format)]);
     } else if (metric.kind === 'rate') {
       const measuredAny = metric.passes + metric.fails > 0;
       counts.push([`  ${name}`, measuredAny ? formatShare(metric.value) : '-']);
@@ -208,6 +223,12 @@ function metrics({ metrics: snapshot, run }: Summary, paint: Paint): string[] {
     '',
     ...boldHead(columns([['METRICS'], ...counts], 1), paint),
   ];
+}
+
+function isLeftOut({ optional }: MetricDefinition, metric: MetricValue): boolean {
+  if (optional === undefined) return false;
+  if (metric.kind === 'trend') return metric.count === 0;
+  return metric.kind === 'rate' ? metric.passes + metric.fails === 0 : metric.value === 0;
 }
 
 function isLedgerTerm(name: string): boolean {

@@ -1,6 +1,7 @@
 // Checks that need more than one member of a scenario. They read the plain tree, not the parsed
 // result, so that they also find their mistakes in a file that has others.
 
+import { respond } from '@flotilla/ota-server/shadow';
 import { METRICS } from '../metrics/names.ts';
 import { nearest } from '../metrics/nearest.ts';
 import { parseExpression, parseMetric } from '../metrics/thresholds.ts';
@@ -22,6 +23,7 @@ export function crossCheck(scenario: Value): Mistake[] {
     ...checkFleets(fleets),
     ...fleets.flatMap(({ sensors }, index) => checkSensors(sensors, ['fleets', index, 'sensors'])),
     ...checkTimes(root, names),
+    ...list(root.timeline).flatMap((event, index) => checkEvent(members(event), index, fleets)),
     ...checkBroker(members(root.broker)),
     ...Object.entries(members(root.thresholds)).flatMap(([metric, entries]) =>
       checkThresholds(metric, list(entries), names),
@@ -61,12 +63,18 @@ function checkTraffic(fleet: Members, path: Path): Mistake[] {
   const wrong = (member: string, message: string) => {
     mistakes.push({ path: [...path, member], message });
   };
-  const publishes = interval !== undefined || rate !== undefined;
+  const hasInterval = interval !== undefined || rate !== undefined;
+  const publishes = hasInterval || list(sensors).some(hasOwnSchedule);
   if (interval !== undefined && rate !== undefined)
     wrong('rate', 'give interval or rate, not both');
   if (!publishes && application === undefined && list(subscribe).length === 0) {
     const message = 'does nothing: give it an interval, a rate, subscribe or an application';
     mistakes.push({ path, message });
+  }
+  for (const [index, sensor] of list(sensors).entries()) {
+    if (hasInterval || !publishes || hasOwnSchedule(sensor)) continue;
+    const message = 'is never read: give the fleet an interval, or the sensor adaptive or window';
+    mistakes.push({ path: [...path, 'sensors', index], message });
   }
   if (plain && list(sensors).length > 0)
     wrong('sensors', 'are of devices: a plain client has none');
@@ -136,7 +144,9 @@ function idsCanMeet(a: readonly [string, string], b: readonly [string, string]):
 function checkSensors(sensors: Value | undefined, path: Path): Mistake[] {
   const entries = list(sensors).map(members);
   const mistakes = duplicateNames(entries, path, 'sensor of this fleet');
-  for (const [index, { model, start, min, max }] of entries.entries()) {
+  for (const [index, entry] of entries.entries()) {
+    const { model, start, min, max } = entry;
+    mistakes.push(...checkSampling(entry, [...path, index]));
     if (model !== 'random-walk' || typeof min !== 'number' || typeof max !== 'number') continue;
     const at = [...path, index];
     if (min >= max) {
@@ -147,6 +157,39 @@ function checkSensors(sensors: Value | undefined, path: Path): Mistake[] {
     }
   }
   return mistakes;
+}
+
+/** How a sensor is sampled. */
+function checkSampling(sensor: Members, path: Path): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const [way, other] = ['adaptive', 'window', 'every'].filter((name) => sensor[name] !== undefined);
+  if (other !== undefined) {
+    mistakes.push({ path: [...path, other], message: `give ${way} or ${other}, not both` });
+  }
+  const order = (at: string, low: string, high: string) => {
+    const of = members(sensor[at]);
+    const lowMs = parseDuration(of[low]);
+    const highMs = parseDuration(of[high]);
+    if (lowMs === undefined || highMs === undefined || lowMs <= highMs) return;
+    const message = `expected at least ${low} ${of[low]}, got ${of[high]}`;
+    mistakes.push({ path: [...path, at, high], message });
+  };
+  order('adaptive', 'intervalMin', 'intervalMax');
+  order('adaptive', 'sampleMin', 'sampleMax');
+  order('window', 'sample', 'interval');
+  const adaptive = members(sensor.adaptive);
+  const hasDeadband = adaptive.deadband !== undefined || adaptive.deadbandRelative !== undefined;
+  if (Object.keys(adaptive).length > 0 && !hasDeadband) {
+    const message = 'needs a deadband: deadband or deadbandRelative';
+    mistakes.push({ path: [...path, 'adaptive'], message });
+  }
+  return mistakes;
+}
+
+/** True for a sensor that needs no interval of its fleet. */
+function hasOwnSchedule(sensor: Value): boolean {
+  const { adaptive, window } = members(sensor);
+  return adaptive !== undefined || window !== undefined;
 }
 
 function checkTimes(root: Members, fleets: readonly string[]): Mistake[] {
@@ -161,12 +204,41 @@ function checkTimes(root: Members, fleets: readonly string[]): Mistake[] {
       const message = `expected a time ${within}, got ${event.at}`;
       mistakes.push({ path: ['timeline', index, 'at'], message });
     }
-    for (const [position, fleet] of list(members(event.outage).fleets).entries()) {
-      if (typeof fleet === 'string' && !fleets.includes(fleet)) {
-        const path = ['timeline', index, 'outage', 'fleets', position];
-        mistakes.push({ path, message: unknownFleet(fleet, fleets) });
+    for (const kind of ['outage', 'shadow'] as const) {
+      for (const [position, fleet] of list(members(event[kind]).fleets).entries()) {
+        if (typeof fleet === 'string' && !fleets.includes(fleet)) {
+          const path = ['timeline', index, kind, 'fleets', position];
+          mistakes.push({ path, message: unknownFleet(fleet, fleets) });
+        }
       }
     }
+  }
+  return mistakes;
+}
+
+/** An event is one thing; the desired state of a shadow is one that the service takes. */
+function checkEvent(event: Members, index: number, fleets: readonly Members[]): Mistake[] {
+  const path: Path = ['timeline', index];
+  if (Object.keys(event).length === 0) return []; // No map at all, as the schema says.
+  const { outage, shadow } = event;
+  if (outage === undefined && shadow === undefined) {
+    return [{ path, message: 'does nothing: give it an outage or a shadow' }];
+  }
+  if (outage !== undefined && shadow !== undefined) {
+    return [{ path: [...path, 'shadow'], message: 'give outage or shadow, not both' }];
+  }
+  const mistakes: Mistake[] = [];
+  const { desired, fleets: named } = members(shadow);
+  for (const [position, name] of list(named).entries()) {
+    if (fleets.find((fleet) => fleet.name === name)?.kind !== 'plain') continue;
+    const message = `plain clients have no shadow, as those of ${show(name)}`;
+    mistakes.push({ path: [...path, 'shadow', 'fleets', position], message });
+  }
+  if (Object.keys(members(desired)).length === 0) return mistakes;
+  const [answer] = respond(undefined, { kind: 'update', body: { state: { desired } } }, 0).messages;
+  if (answer?.name === 'update/rejected') {
+    const message = `no shadow takes this: ${answer.document.message}`;
+    mistakes.push({ path: [...path, 'shadow', 'desired'], message });
   }
   return mistakes;
 }

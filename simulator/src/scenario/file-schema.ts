@@ -51,6 +51,8 @@ const BUFFER_SIZE_MIN = 1024;
 const BUFFER_SIZE_MAX = 16_777_216;
 const INFLIGHT_MAX = 1_000;
 const CONNECTS_IN_FLIGHT_MAX = 10_000;
+const WARMUP_MAX = 1_000_000;
+const EVERY_MAX = 1_000_000;
 
 export const START_DEFAULT = '2026-01-01T00:00:00Z';
 export const TOPICS_DEFAULT = 'devices/{id}/{topic}';
@@ -145,6 +147,42 @@ const kebab = () =>
         `expected lower-case letters, digits and single hyphens, got ${show(issue.input)}`,
     });
 
+/** How a sensor is sampled, where not with the others of its fleet: docs/sampling.md. */
+const samplingMembers = {
+  adaptive: z
+    .strictObject({
+      intervalMin: duration('Shortest time between two reports.', { min: 1 }),
+      intervalMax: duration('Longest time between two reports: the heartbeat.', { min: 1 }),
+      deadband: number().min(0).optional().describe('Half-width, in the unit of the sensor.'),
+      deadbandRelative: number().min(0).optional().describe('Part of the value: 0.05 = 5 %.'),
+      sampleMin: duration('Time between two samples while the signal moves.', { min: 1 }),
+      sampleMax: duration('Time between two samples while the signal rests.', { min: 1 }),
+    })
+    .optional()
+    .describe('Sent when it left the deadband around what was sent last.'),
+  window: z
+    .strictObject({
+      interval: duration('Length of a window.', { min: 1 }),
+      sample: duration('Time between two samples.', { min: 1 }),
+    })
+    .optional()
+    .describe('Sent as count, mean, min, max and stddev of each window.'),
+  anomaly: z
+    .strictObject({
+      zScoreMax: number().min(1).prefault(4).describe('Standard deviations that are normal.'),
+      weight: number().gt(0).lt(1).prefault(0.02).describe('Weight of the newest value.'),
+      warmup: count('Values learned before the first is judged.', {
+        min: 2,
+        max: WARMUP_MAX,
+      }).prefault(50),
+      intervalMin: duration('Shortest time between two alarms.', { min: 0 }),
+      deviationMin: number().min(0).optional().describe('Smallest deviation to judge by.'),
+    })
+    .optional()
+    .describe('Values far from the usual are sent at once, before all others.'),
+  every: count('Sent at one in this many intervals.', { min: 1, max: EVERY_MAX }).optional(),
+};
+
 const sensorMembers = {
   // RFC 8428 §4.5.1: names start with a letter or digit.
   name: text()
@@ -155,6 +193,7 @@ const sensorMembers = {
     })
     .describe('Name of the sensor in its SenML records.'),
   unit: text().max(16).optional().describe('SenML unit (RFC 8428 §12.1), such as Cel or %RH.'),
+  ...samplingMembers,
 };
 
 const sensor = z.discriminatedUnion('model', [
@@ -242,6 +281,25 @@ const fleet = z.strictObject({
     min: BUFFER_SIZE_MIN,
     max: BUFFER_SIZE_MAX,
   }).prefault('4KB'),
+  wake: z
+    .strictObject({
+      interval: duration('Between two wake-ups on schedule.', { min: 1 }),
+      awakeMax: duration('Bound on a time awake.', { min: 1 }).prefault('10s'),
+      linger: duration('For what the broker has, after all was sent.', { min: 0 }).prefault(
+        '500ms',
+      ),
+      highWater: z.number().positive().max(1).prefault(0.75).describe('Share of the buffer.'),
+    })
+    .optional()
+    .describe('Devices sleep, and connect now and then; absent = always connected.'),
+  clock: z
+    .strictObject({
+      skew: duration('How wrong a clock is at most, either way.', { min: 0 }).prefault('0s'),
+      known: z.boolean().prefault(true).describe('false = devices start without any time.'),
+      drift: z.number().min(0).max(1000).prefault(0).describe('Parts per million, either way.'),
+    })
+    .optional()
+    .describe('Clocks of the devices; absent = right.'),
   inflight: count('Unacknowledged messages at once.', { min: 1, max: INFLIGHT_MAX }).prefault(8),
 });
 
@@ -267,6 +325,13 @@ const broker = z.strictObject({
 const outage = z.strictObject({
   for: duration('How long no connection opens.', { min: 1 }),
   fleets: z.array(kebab()).min(1).optional().describe('Fleets that it hits; absent = all.'),
+});
+
+const shadowChange = z.strictObject({
+  desired: z
+    .record(z.string(), z.unknown())
+    .describe('Merged into the desired state: { reportingInterval: 2 }; null removes.'),
+  fleets: z.array(kebab()).min(1).optional().describe('Fleets that it is for; absent = all.'),
 });
 
 const threshold = z.union([
@@ -320,7 +385,13 @@ export const fileSchema = z
     duration: duration('How long devices sample.', { min: 1 }),
     settle: duration('Bound on draining buffers at the end.', { min: 0 }).prefault('30s'),
     timeline: z
-      .array(z.strictObject({ at: duration('Since the start.', { min: 0 }), outage }))
+      .array(
+        z.strictObject({
+          at: duration('Since the start.', { min: 0 }),
+          outage: outage.optional().describe('Links go down and come back.'),
+          shadow: shadowChange.optional().describe('The desired state of devices changes.'),
+        }),
+      )
       .prefault([]),
     thresholds: z
       .record(z.string(), z.array(threshold).min(1))

@@ -2,12 +2,18 @@
 
 import { parseBrokerUrl } from './broker-url.ts';
 import { PAYLOAD_SIZE_MIN, type ScenarioFile } from './file-schema.ts';
-import type { Broker, Fleet, Scenario, SensorModel } from './schema.ts';
+import type {
+  Broker,
+  Fleet,
+  Scenario,
+  SensorModel,
+  SensorSampling,
+  TimelineEvent,
+} from './schema.ts';
 
 /** The scenario that a valid file means. TLS members still hold what the file says. */
 export function normalise(file: ScenarioFile, randomSeed: () => number): Scenario {
   const fleets = file.fleets.map(normaliseFleet);
-  const names = fleets.map(({ name }) => name);
   return {
     name: file.name,
     ...(file.description === undefined ? {} : { description: file.description }),
@@ -25,12 +31,7 @@ export function normalise(file: ScenarioFile, randomSeed: () => number): Scenari
     durationMs: file.duration,
     settleMs: file.settle,
     timeline: file.timeline
-      .map(({ at, outage }) => ({
-        kind: 'outage' as const,
-        atMs: at,
-        forMs: outage.for,
-        fleets: outage.fleets ?? names,
-      }))
+      .flatMap((event) => normaliseEvent(event, fleets))
       .sort((a, b) => a.atMs - b.atMs),
     thresholds: Object.entries(file.thresholds).flatMap(([metric, entries]) =>
       entries.map((entry) => ({
@@ -41,6 +42,22 @@ export function normalise(file: ScenarioFile, randomSeed: () => number): Scenari
       })),
     ),
   };
+}
+
+/** An event is an outage or a change of shadows, as `checks.ts` saw to. */
+function normaliseEvent(
+  { at: atMs, outage, shadow }: ScenarioFile['timeline'][number],
+  fleets: readonly Fleet[],
+): TimelineEvent[] {
+  const namesOf = (those: readonly Fleet[]) => those.map(({ name }) => name);
+  if (outage !== undefined) {
+    return [{ kind: 'outage', atMs, forMs: outage.for, fleets: outage.fleets ?? namesOf(fleets) }];
+  }
+  if (shadow === undefined) return [];
+  // Plain clients have no shadow.
+  const devices = fleets.filter(({ kind }) => kind === 'device');
+  const { desired, fleets: named = namesOf(devices) } = shadow;
+  return [{ kind: 'shadow', atMs, fleets: named, desired }];
 }
 
 function normaliseFleet(fleet: ScenarioFile['fleets'][number]): Fleet {
@@ -54,6 +71,7 @@ function normaliseFleet(fleet: ScenarioFile['fleets'][number]): Fleet {
     sensors: fleet.sensors.map((sensor) => ({
       name: sensor.name,
       ...(sensor.unit === undefined ? {} : { unit: sensor.unit }),
+      ...normaliseSampling(sensor),
       model: normaliseModel(sensor),
     })),
     payloadSize: fleet.kind === 'plain' ? (fleet.payload ?? PAYLOAD_SIZE_MIN) : 0,
@@ -66,6 +84,27 @@ function normaliseFleet(fleet: ScenarioFile['fleets'][number]): Fleet {
     retry: { minMs: fleet.retry.min, maxMs: fleet.retry.max },
     bufferSize: fleet.buffer,
     inflight: fleet.inflight,
+    ...(fleet.wake === undefined ? {} : { wake: normaliseWake(fleet.wake) }),
+    ...(fleet.clock === undefined
+      ? {}
+      : {
+          clock: {
+            skewMs: fleet.clock.skew,
+            driftPpm: fleet.clock.drift,
+            known: fleet.clock.known,
+          },
+        }),
+  };
+}
+
+function normaliseWake(
+  wake: NonNullable<ScenarioFile['fleets'][number]['wake']>,
+): NonNullable<Fleet['wake']> {
+  return {
+    intervalMs: wake.interval,
+    awakeMsMax: Math.min(wake.awakeMax, wake.interval),
+    lingerMs: wake.linger,
+    highWater: wake.highWater,
   };
 }
 
@@ -74,7 +113,47 @@ function intervalOf({ count, interval, rate }: ScenarioFile['fleets'][number]): 
   return interval ?? Number.POSITIVE_INFINITY;
 }
 
-function normaliseModel(sensor: ScenarioFile['fleets'][number]['sensors'][number]): SensorModel {
+type FileSensor = ScenarioFile['fleets'][number]['sensors'][number];
+
+function normaliseSampling({ adaptive, anomaly, every, window }: FileSensor): SensorSampling {
+  return {
+    ...(adaptive === undefined ? {} : { adaptive: normaliseAdaptive(adaptive) }),
+    ...(window === undefined
+      ? {}
+      : { window: { intervalMs: window.interval, sampleMs: window.sample } }),
+    ...(anomaly === undefined ? {} : { anomaly: normaliseAnomaly(anomaly) }),
+    ...(every === undefined ? {} : { every }),
+  };
+}
+
+function normaliseAdaptive(
+  file: NonNullable<FileSensor['adaptive']>,
+): NonNullable<SensorSampling['adaptive']> {
+  const { deadband, deadbandRelative } = file;
+  return {
+    intervalMsMin: file.intervalMin,
+    intervalMsMax: file.intervalMax,
+    ...(deadband === undefined ? {} : { deadband }),
+    ...(deadbandRelative === undefined ? {} : { deadbandRelative }),
+    sampleMsMin: file.sampleMin,
+    sampleMsMax: file.sampleMax,
+  };
+}
+
+function normaliseAnomaly(
+  file: NonNullable<FileSensor['anomaly']>,
+): NonNullable<SensorSampling['anomaly']> {
+  const { deviationMin, intervalMin, warmup, weight, zScoreMax } = file;
+  return {
+    zScoreMax,
+    weight,
+    warmupCount: warmup,
+    intervalMsMin: intervalMin,
+    ...(deviationMin === undefined ? {} : { deviationMin }),
+  };
+}
+
+function normaliseModel(sensor: FileSensor): SensorModel {
   switch (sensor.model) {
     case 'constant':
       return { kind: 'constant', value: sensor.value };

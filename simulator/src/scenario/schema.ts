@@ -1,6 +1,7 @@
 // A scenario: what a run simulates and what it demands. This file holds the result of loading,
 // with every unit normalised and every default filled in; `file-schema.ts` holds the file's form.
 
+import type { Sensor as DeviceSensor } from '@flotilla/sdk';
 import type { Threshold } from '../metrics/thresholds.ts';
 
 /** How a sensor's value moves; all randomness comes from (seed, device, sensor). */
@@ -23,7 +24,10 @@ export type SensorModel =
   /** Normal distribution; `deviation` is the standard deviation. */
   | { readonly kind: 'noise'; readonly mean: number; readonly deviation: number };
 
-export interface Sensor {
+/** How a sensor is sampled, in the SDK's own words; absent = with the others of its fleet. */
+export type SensorSampling = Pick<DeviceSensor, 'adaptive' | 'window' | 'anomaly' | 'every'>;
+
+export interface Sensor extends SensorSampling {
   readonly name: string;
   /** SenML unit (RFC 8428 §12.1), `Cel`, `%RH` … */
   readonly unit?: string;
@@ -70,6 +74,26 @@ export interface Fleet {
   readonly bufferSize: number;
   /** Unacknowledged publishes at once. */
   readonly inflight: number;
+  /** Absent = always connected. */
+  readonly wake?: FleetWake;
+  /** Absent = right. */
+  readonly clock?: FleetClock;
+}
+
+/** As the SDK's `WakeOptions`. */
+export interface FleetWake {
+  readonly intervalMs: number;
+  readonly awakeMsMax: number;
+  readonly lingerMs: number;
+  readonly highWater: number;
+}
+
+/** How wrong the devices' clocks are: uniformly within these bounds. */
+export interface FleetClock {
+  readonly skewMs: number;
+  readonly driftPpm: number;
+  /** False: devices start without any time. */
+  readonly known: boolean;
 }
 
 export interface Broker {
@@ -97,7 +121,17 @@ export interface Outage {
   readonly fleets: readonly string[];
 }
 
-export type TimelineEvent = Outage;
+/** At `atMs`, `desired` is merged into the shadow of every device of `fleets`. */
+export interface ShadowChange {
+  readonly kind: 'shadow';
+  readonly atMs: number;
+  /** Names; all fleets of devices when the file names none. */
+  readonly fleets: readonly string[];
+  /** As in a shadow document: null removes. */
+  readonly desired: Readonly<Record<string, unknown>>;
+}
+
+export type TimelineEvent = Outage | ShadowChange;
 
 export interface Scenario {
   /** Kebab-case. */

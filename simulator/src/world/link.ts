@@ -2,7 +2,7 @@
 // ones: it happens on the device's side, so it works against any broker.
 
 import type { NodeStream } from '@flotilla/sdk/node';
-import type { TimelineEvent } from '../scenario/schema.ts';
+import type { Outage } from '../scenario/schema.ts';
 
 const REASON = 'link down';
 
@@ -26,15 +26,15 @@ export class Links {
   }
 
   /** The indices of the fleets that an event is about. */
-  affected(event: TimelineEvent): number[] {
+  affected(event: Outage): number[] {
     return event.fleets.map((name) => this.fleets.indexOf(name));
   }
 
-  begin(event: TimelineEvent): void {
+  begin(event: Outage): void {
     for (const fleet of this.affected(event)) this.downCounts[fleet]! += 1;
   }
 
-  end(event: TimelineEvent): void {
+  end(event: Outage): void {
     for (const fleet of this.affected(event)) this.downCounts[fleet]! -= 1;
   }
 }

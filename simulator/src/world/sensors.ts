@@ -23,9 +23,10 @@ export function createSensors(
 ): DeviceSensor[] {
   return sensors.map((sensor, index) => {
     const sample = createSampler(sensor, seed, SENSOR_STREAM + index, count);
+    // The rest is the SDK's: name, unit, and how it is sampled.
+    const { model: _, ...members } = sensor;
     return {
-      name: sensor.name,
-      ...(sensor.unit === undefined ? {} : { unit: sensor.unit }),
+      ...members,
       read: (device) => sample(placeOf(device)),
     };
   });

@@ -1,6 +1,7 @@
 // Our MQTT client on the Node platform, with an owner that keeps what it is told.
 
-import { Client, type ClientOwner } from '@flotilla/sdk/mqtt/client';
+import { Client } from '@flotilla/sdk/mqtt/client';
+import type { ClientOwner } from '@flotilla/sdk/mqtt/client-owner';
 import { type ClientOptions, ClientProfile } from '@flotilla/sdk/mqtt/client-profile';
 import { PUBLISH_TOO_LARGE, type PublishResult } from '@flotilla/sdk/mqtt/delivery';
 import type { Packet, ProtocolVersion, Qos, Subscription, Will } from '@flotilla/sdk/mqtt/packet';

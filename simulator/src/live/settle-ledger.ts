@@ -1,0 +1,39 @@
+// The end of a run's accounts: what each device produced against what the observer saw of it.
+
+import { type FleetAccount, settleDevice } from '../ledger/account.ts';
+import { SequenceSet } from '../ledger/sequence-set.ts';
+import type { Registry } from '../metrics/registry.ts';
+import type { Fleet } from '../scenario/schema.ts';
+import type { WorkerResult } from './messages.ts';
+
+/** Adds the ledger's terms to `registry`; `seen` has ranges of observed sequences by device. */
+export function settleLedger(
+  registry: Registry,
+  fleets: readonly Fleet[],
+  results: readonly WorkerResult[],
+  seen: readonly (readonly number[])[],
+): void {
+  const totals = fleets.map(emptyAccount);
+  const ends: number[] = [];
+  for (const { count } of fleets) ends.push((ends.at(-1) ?? 0) + count);
+  for (const { accounts } of results) {
+    for (const account of accounts) {
+      const fleet = ends.findIndex((end) => account.device < end);
+      const ranges = seen[account.device] ?? [];
+      const confirmed = fleets[fleet]!.qos > 0;
+      settleDevice(totals[fleet]!, account, SequenceSet.fromRanges(ranges), confirmed);
+    }
+  }
+  for (const [fleet, total] of totals.entries()) {
+    registry.counter('messages_lost', fleet).add(total.lost);
+    registry.counter('messages_unseen', fleet).add(total.unseen);
+    registry.counter('messages_unobservable', fleet).add(total.unobservable);
+    registry.counter('messages_dropped', fleet).add(total.dropped);
+    registry.counter('messages_volatile', fleet).add(total.volatile);
+    registry.counter('messages_pending', fleet).add(total.pending);
+  }
+}
+
+function emptyAccount(): FleetAccount {
+  return { lost: 0, unseen: 0, unobservable: 0, dropped: 0, volatile: 0, pending: 0 };
+}
