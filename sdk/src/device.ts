@@ -72,7 +72,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   /** Throws a RangeError for an id that cannot stand in topics and SenML names. */
   constructor(identity: DeviceIdentity) {
     const { platform, id, profile } = identity;
-    if (!/^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(id)) {
+    if (id.length > 64 || !/^[A-Za-z0-9][A-Za-z0-9._:-]*$/.test(id)) {
       throw new RangeError(`device id '${id}': expected 1-64 of A-Z a-z 0-9 - . _ :`);
     }
     this.id = id;

@@ -63,7 +63,8 @@ export interface ShadowOwner {
   onShadowTime(epochMs: number, uncertaintyMs: number): void;
 }
 
-type ShadowState = 'offline' | 'idle' | 'getting' | 'updating';
+/** 'merging' = handlers may be running: what they report goes out afterwards. */
+type ShadowState = 'offline' | 'idle' | 'getting' | 'updating' | 'merging';
 
 export class Shadow<Owner extends ShadowOwner> implements ReplicaOwner<Owner> {
   state: ShadowState = 'offline';
@@ -214,9 +215,11 @@ export class Shadow<Owner extends ShadowOwner> implements ReplicaOwner<Owner> {
       return true;
     }
     this.tellTime(document);
-    this.becomeIdle();
     const metadata = member(member(document, 'metadata'), 'desired');
+    this.state = 'merging';
     this.replica.acceptDocument(version, desired, reported, metadata);
+    // Unless a handler ended the connection.
+    if (this.isMerging) this.becomeIdle();
     if (!this.replica.some(DUE)) this.failureCount = 0;
     return true;
   }
@@ -254,8 +257,13 @@ export class Shadow<Owner extends ShadowOwner> implements ReplicaOwner<Owner> {
       this.counters.stale += 1;
       this.getDue = true;
       if (this.state === 'idle') this.pauseUntil(this.nowMs() + STALE_PAUSE_MS);
-    } else if (!this.replica.acceptDelta(version, delta, member(document, 'metadata'))) {
-      this.getDue = true;
+    } else {
+      const { state } = this;
+      this.state = 'merging';
+      if (!this.replica.acceptDelta(version, delta, member(document, 'metadata'))) {
+        this.getDue = true;
+      }
+      if (this.isMerging) this.state = state;
     }
     return true;
   }
@@ -313,6 +321,10 @@ export class Shadow<Owner extends ShadowOwner> implements ReplicaOwner<Owner> {
 
   private pauseUntil(untilMs: number): void {
     if (this.atMs < untilMs) this.atMs = untilMs;
+  }
+
+  private get isMerging(): boolean {
+    return this.state === 'merging';
   }
 
   private get isDue(): boolean {

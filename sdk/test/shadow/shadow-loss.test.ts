@@ -185,13 +185,10 @@ describe('what outlives a reset', () => {
 
   test('damaged settings never throw, and a damaged edit is left out', () => {
     const settings = new MemorySettings();
-    saveEdits(
-      settings,
-      'shadow',
-      savedKeys(2, (index) => `k${index}`, { x: [1, 'y'] }),
-      3,
-      170,
-    );
+    const keys = savedKeys(2, (index) => `k${index}`, { x: [1, 'y'] });
+    // One bit from CBOR's undefined.
+    (keys.first as ShadowKey).value = false;
+    saveEdits(settings, 'shadow', keys, 3, 170);
     const bytes = settings.get('shadow') as Uint8Array;
     for (let at = 0; at < bytes.length; at += 1) {
       settings.set('shadow', bytes.subarray(0, at));

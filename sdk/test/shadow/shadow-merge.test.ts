@@ -139,6 +139,8 @@ describe('edits', () => {
     scene.connect();
     scene.run(60_000);
     expectAgreement(scene, 320);
+    // It was decided before the reset, and saved.
+    expect(scene.shadow.counters.conflicts).toBe(0);
   });
 
   test('that wait are not written again at every connection', () => {

@@ -205,11 +205,13 @@ describe('handlers', () => {
     scene.desire({ a: 1 });
     scene.run(5000);
     faulty = true;
+    const { length } = scene.requests;
     scene.desire({ a: 2 });
     scene.run(60_000);
     expect(scene.shadow.counters.faults).toBe(1);
-    expect(scene.requests.at(-1)?.document.state).toEqual({ reported: { a: 1 } });
-    expect(scene.reported).toEqual({ a: 1 });
+    expect(scene.requests.slice(length).map(({ document }) => document.state)).toEqual([
+      { reported: { a: 1 } },
+    ]);
     expect(scene.model.delta).toEqual({ a: 2 });
     faulty = false;
     scene.desire({ a: 3 });
@@ -238,6 +240,44 @@ describe('handlers', () => {
     scene.run(5000);
     expect(scene.requests.at(-1)?.document.state).toEqual({ reported: { a: 4 } });
     expect(scene.savedCount).toBe(0);
+  });
+
+  test('that pump send nothing before all keys are merged', () => {
+    const scene = ShadowScene.online({
+      handlers: {
+        a: (_value, owner) => void owner.report('x', 1),
+        b: (_value, owner) => void owner.report('y', 2),
+      },
+    });
+    scene.desire({ a: 4, b: 5 });
+    scene.run(5000);
+    scene.disconnect();
+    scene.desire({ a: 6, b: 7 });
+    scene.shadow.declare('z', 3);
+    scene.connect();
+    scene.run(5000);
+    const updates = scene.requests.filter(({ name }) => name === 'update');
+    expect(updates.map(({ document }) => document.state)).toEqual([
+      { reported: { a: 4, b: 5, x: 1, y: 2 } },
+      { reported: { a: 6, b: 7, z: 3 } },
+    ]);
+  });
+
+  test('may end the connection', () => {
+    for (const how of ['delta', 'get'] as const) {
+      const scene = new ShadowScene({
+        handlers: { a: (_value, owner) => owner.disconnect() as undefined },
+      });
+      if (how === 'get') scene.desire({ a: 1 });
+      scene.connect();
+      scene.run(5000);
+      if (how === 'delta') scene.desire({ a: 1 });
+      scene.run(5000);
+      expect(scene.shadow.state).toBe('offline');
+      scene.connect();
+      scene.run(5000);
+      expect(scene.reported).toEqual({ a: 1 });
+    }
   });
 
   test('may report other keys, and are called with the owner', () => {
@@ -295,6 +335,8 @@ describe('rejections', () => {
 
   test('conflicts without end lead to a rest', () => {
     const scene = ShadowScene.online();
+    scene.desire({ b: 1 });
+    scene.run(5000);
     scene.model.rejections.push(
       ...Array.from({ length: 1000 }, (_, index) => [409, 0][index % 2]!),
     );

@@ -46,7 +46,7 @@ export const cleanCommand: CommandModule<object, CleanArguments> = {
     const ids = await cleaner.findRetained(prefix, `${prefix}cleaner`).catch((error: Error) => {
       throw new RunError(`${parsed.url}: ${error.message}`);
     });
-    const failed = await cleaner.clean([...ids, `${prefix}observer`]);
+    const failed = await cleaner.clean([...ids, `${prefix}observer`, `${prefix}shadow`]);
     if (failed > 0) throw new RunError(`${failed} of ${ids.length + 1} ids could not be cleaned`);
     if (json) console.log(JSON.stringify({ run, broker: parsed.url, cleaned: ids.length }));
     else console.log(`${parsed.url}: cleaned ${ids.length} devices of run ${run}`);

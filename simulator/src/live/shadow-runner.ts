@@ -21,6 +21,11 @@ const PACE_COUNT = 1000;
 const PACE_MS = 5;
 const STATUS_LIMITS = { depthMax: 2, countMax: 16, sizeMax: 256 };
 
+interface BirthMembers {
+  readonly state?: unknown;
+  readonly since?: unknown;
+}
+
 export class ShadowRunner {
   private readonly task: ShadowTask;
   private readonly clock: RunClock;
@@ -98,8 +103,9 @@ export class ShadowRunner {
   private takeStatus(id: string, payload: Buffer): void {
     const reader = new CborReader();
     reader.reset(payload, 0, payload.length);
-    const status = readValue(reader, STATUS_LIMITS) as { state?: unknown } | undefined | null;
-    if (status?.state === 'online') this.tracker.online(id, this.clock.monotonicMs());
+    const status = readValue(reader, STATUS_LIMITS) as BirthMembers | undefined | null;
+    if (status?.state !== 'online') return;
+    this.tracker.online(id, this.clock.monotonicMs(), status.since);
   }
 }
 

@@ -14,6 +14,8 @@ interface TrackedDevice {
   readonly fleet: number;
   /** Of its latest birth; far past when none came since the service listens. */
   onlineMs: number;
+  /** Of that birth; undefined where it does not say. */
+  since: unknown;
   open: readonly OpenChange[];
 }
 
@@ -26,12 +28,15 @@ export class ShadowTracker {
   }
 
   add(id: string, fleet: number): void {
-    this.devices.set(id, { fleet, onlineMs: Number.NEGATIVE_INFINITY, open: [] });
+    this.devices.set(id, { fleet, onlineMs: Number.NEGATIVE_INFINITY, since: undefined, open: [] });
   }
 
-  online(id: string, nowMs: number): void {
+  /** `since` is what the birth says of its connection: one that is published again moves nothing. */
+  online(id: string, nowMs: number, since: unknown): void {
     const device = this.devices.get(id);
-    if (device !== undefined) device.onlineMs = nowMs;
+    if (device === undefined || (since !== undefined && since === device.since)) return;
+    device.onlineMs = nowMs;
+    device.since = since;
   }
 
   /** Call before the change is made. What it removes is nothing that a device could report. */

@@ -51,12 +51,23 @@ test('a change is reported when all of its leaves are', () => {
 
 test('a device that was away has its time from when it is back', () => {
   const scene = new Scene();
-  scene.tracker.online('d', 10);
+  scene.tracker.online('d', 10, 1);
   scene.change({ a: 1 }, 1000);
-  scene.tracker.online('d', 6000);
-  scene.tracker.online('nobody', 6500);
+  scene.tracker.online('d', 6000, 6);
+  // The birth again, as after a will of the connection before.
+  scene.tracker.online('d', 6150, 6);
+  scene.tracker.online('nobody', 6500, 7);
   scene.report({ a: 1 }, 6200);
   expect(scene.counts()).toEqual([1, 1, 200]);
+});
+
+test('a birth that does not say since when is a new one', () => {
+  const scene = new Scene();
+  scene.change({ a: 1 }, 1000);
+  scene.tracker.online('d', 2000, undefined);
+  scene.tracker.online('d', 3000, undefined);
+  scene.report({ a: 1 }, 3100);
+  expect(scene.counts()).toEqual([1, 1, 100]);
 });
 
 test('what was reported before is reported at once', () => {
