@@ -39,6 +39,8 @@ const BOOTLOADER = /^@flotilla\/bootloader-sim(\/|$)/;
 const SERVER = /^@flotilla\/ota-server(\/|$)/;
 const SERVER_PURE = /^@flotilla\/ota-server\/(rollout|device-api|shadow)(\/|$)/;
 const NODE = /^node:/;
+/** Modules that Moddable's own build provides, and the port's native one. */
+const MODDABLE = /^(embedded:.+|crypt|time|timer|flotilla\/native)$/;
 /** The one file that every command imports; the build copies it into each package. */
 const LAUNCHER = 'scripts/launch.mjs';
 /** Packages that are not workspaces; that they are declared is checked for all alike. */
@@ -62,6 +64,12 @@ const POWER_LOSS = ['PowerLoss'];
 
 const ZONES: readonly Zone[] = [
   { path: /^sdk\/src\//, may: [], within: /^sdk\/src\// },
+  { path: /^sdk\/ports\/noble\//, may: [/^@noble\//], within: /^sdk\/(src|ports\/noble)\// },
+  {
+    path: /^sdk\/ports\/moddable\//,
+    may: [MODDABLE],
+    within: /^sdk\/(src|ports\/(moddable|noble))\//,
+  },
   { path: /^sdk\/ports\/node\//, may: [NODE], within: /^sdk\/(src|ports\/node)\// },
   { path: /^sdk\//, may: [SDK, NODE, THIRD_PARTY] },
   // Its command: the file that parses arguments, what that starts, and the crypto it passes in.
@@ -196,7 +204,8 @@ function problemOf(
   const isAllowed = typeOnly || (isNamed && names.every((name) => mayNames.includes(name)));
   const may = [...zone.may, ...(isAllowed ? mayTypes : [])];
   if (!may.some((allowed) => allowed.test(specifier))) return `may not import ${specifier}`;
-  if (NODE.test(specifier)) return undefined;
+  // What the engine's host brings is in no package.json.
+  if (NODE.test(specifier) || zone.may.includes(MODDABLE)) return undefined;
   const declared = declaredFor(path, repository).has(packageNameOf(specifier));
   return declared ? undefined : `${specifier} is not in its package.json`;
 }

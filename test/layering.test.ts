@@ -48,6 +48,10 @@ const RULES: readonly [path: string, bad: string, finding: string, clean: string
     'computed import',
     'const f = (a: any) => a;',
   ],
+  ['sdk/ports/noble/a.ts', "import 'timer';", 'may not import timer', "import '../../src/b.ts';"],
+  ['sdk/ports/moddable/a.ts', "import 'node:net';", 'may not', "import 'embedded:io/socket/tcp';"],
+  ['sdk/ports/moddable/a.ts', "import '../node/b.ts';", 'leaves its', "import '../noble/b.ts';"],
+  ['sdk/ports/node/a.ts', "import 'timer';", 'may not import timer', "import 'node:net';"],
   ['sdk/ports/node/a.ts', "import 'ws';", 'may not import ws', "import 'node:net';"],
   [
     'sdk/ports/node/a.ts',

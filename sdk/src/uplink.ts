@@ -1,7 +1,8 @@
 // Buffer → MQTT: what waits goes to the server as the server takes it, and stays until it was
 // taken. Live messages do not queue behind what piled up while the device was offline.
 
-import { Outbox, type OutboxOwner, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
+import { type Outbox, type OutboxOwner, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
+import { openStore } from './buffer/store.ts';
 import { setBaseTime } from './codec/senml-write.ts';
 import { resultBody, resultReply, resultTopic } from './commands/result.ts';
 import type { Device } from './device.ts';
@@ -51,7 +52,7 @@ export class Uplink implements OutboxOwner {
   constructor(device: Device, bytes: Uint8Array) {
     const { bufferSize, fullPolicy } = device.profile;
     this.device = device;
-    this.outbox = new Outbox(bytes, bufferSize, fullPolicy, this);
+    this.outbox = openStore(device.platform, bytes, bufferSize, fullPolicy, this);
   }
 
   /** Calls `visit` with the sequence of every telemetry message that waits or is in flight. */
@@ -216,7 +217,8 @@ export class Uplink implements OutboxOwner {
   /** A pack from before the first estimate of the time gets the best that is known now. */
   private settleTime(at: number): void {
     const { outbox } = this;
-    if (outbox.kindAt(at) !== UNTIMED) return;
+    // Of a record from before a reset nobody knows how long ago that was.
+    if (outbox.kindAt(at) !== UNTIMED || outbox.isRecovered(at)) return;
     const { clock } = this.device.platform;
     const ageMs = (clock.monotonicMs() - outbox.timeMsAt(at)) >>> 0;
     const epochMs = clock.epochMs();

@@ -159,6 +159,11 @@ export class Outbox {
     return this.readUint32(at + 12);
   }
 
+  /** True for a record of an earlier boot: `timeMsAt` is not the time that it is about. */
+  isRecovered(_at: number): boolean {
+    return false;
+  }
+
   payloadStart(at: number): number {
     return at + RECORD_HEADER_SIZE;
   }

@@ -3,6 +3,8 @@
 // options say (docs/sampling.md).
 
 import { PRIORITY_HIGH, PRIORITY_NORMAL, type Priority } from '../buffer/outbox.ts';
+import { SequenceCounter } from '../buffer/sequence.ts';
+import { hasLog } from '../buffer/store.ts';
 import { beginPack, writeSample, writeUncertainty } from '../codec/senml.ts';
 import type { Device } from '../device.ts';
 import type { Sensor } from '../device-profile.ts';
@@ -63,6 +65,8 @@ export class Sampler {
   private readonly sensors: readonly Sensor[];
   private intervalMs: number;
   private readonly owner: SamplerOwner;
+  /** Where records survive a reset, sequences do; undefined = the sequence is the count of packs. */
+  private readonly counter: SequenceCounter | undefined;
   /** See sensor-state.ts; undefined when all sensors are plain. */
   private readonly state: number[] | undefined;
 
@@ -82,7 +86,9 @@ export class Sampler {
     this.sensors = sensors;
     this.intervalMs = intervalMs;
     this.owner = owner;
-    this.streamId = platform.random().toString(36);
+    this.counter = hasLog(platform) ? new SequenceCounter(platform) : undefined;
+    const stream = this.counter === undefined ? platform.random() : this.counter.stream;
+    this.streamId = stream.toString(36);
     this.state = createState(sensors);
   }
 
@@ -404,14 +410,15 @@ export class Sampler {
     // Set when the pack goes out.
     const baseTimeS = known ? (epochMs - (nowMs - scheduledMs)) / 1000 : NaN;
     const recordCount = 1 + (tellsUncertainty ? 1 : 0) + sampleCount;
-    const { id, packCount, streamId } = this;
-    const end = beginPack(memory.scratch, 0, recordCount, id, streamId, baseTimeS, packCount);
+    const { counter, id, streamId } = this;
+    const sequence = counter === undefined ? this.packCount : counter.next;
+    const end = beginPack(memory.scratch, 0, recordCount, id, streamId, baseTimeS, sequence);
     return tellsUncertainty ? writeUncertainty(memory.scratch, end, uncertaintyMs / 1000) : end;
   }
 
   private finish(scheduledMs: number, size: number, priority: Priority): void {
-    const sequence = this.packCount;
-    this.packCount = sequence + 1;
+    const sequence = this.counter === undefined ? this.packCount : this.counter.take();
+    this.packCount += 1;
     this.owner.onPack(sequence, scheduledMs, size, priority);
   }
 }

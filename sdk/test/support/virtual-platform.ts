@@ -31,6 +31,8 @@ export interface VirtualPlatformOptions {
   /** Epoch ms at the start of the world; NaN (default) = unknown. */
   readonly epochMs?: number;
   readonly uncertaintyMs?: number;
+  /** The partition 'buffer', which outlives a reset. */
+  readonly buffer?: Partition;
 }
 
 /** What outlives a reset of the device. */
@@ -87,8 +89,8 @@ export class VirtualPlatform implements Platform {
     return this.link.connect(handlers, target);
   }
 
-  partition(): Partition | undefined {
-    return undefined;
+  partition(name: string): Partition | undefined {
+    return name === 'buffer' ? this.options.buffer : undefined;
   }
 
   feedWatchdog(): void {

@@ -1,0 +1,4 @@
+// The npm package `debug`, saying nothing.
+'use strict';
+
+module.exports = () => () => undefined;
