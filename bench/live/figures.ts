@@ -7,6 +7,8 @@ export interface Sample {
   memoryBytes?: number;
   /** As `memoryBytes`, before anything was collected: what a process grows by. */
   grownBytes?: number;
+  /** As `memoryBytes`, with adaptive sensors and a shadow. */
+  wholeBytes?: number;
   connectUs?: number;
   connectProcessUs?: number;
   qos0Us?: number;
@@ -81,6 +83,14 @@ const ROWS: readonly RowForm[] = [
     scale: 1,
     digits: 0,
     limit: { most: 2048 },
+  },
+  {
+    quantity: 'wholeBytes',
+    title: 'memory, adaptive and shadow',
+    unit: 'KB',
+    scale: 1024,
+    digits: 2,
+    limit: { most: 9 },
   },
   {
     quantity: 'simulatedHeapBytes',

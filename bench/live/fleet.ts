@@ -43,6 +43,16 @@ export function sensorValue(sensor: SensorForm, elapsedMs: number): number {
   return Math.round(value * 100) / 100;
 }
 
+/** An adaptive sensor that reports nothing while its memory is measured. */
+const RESTING = {
+  intervalMin: '1s',
+  intervalMax: '30d',
+  deadband: 1000,
+  sampleMin: '10d',
+  sampleMax: '30d',
+};
+const SHADOW_EVENT = { at: '50m', shadow: { desired: { reportingInterval: 5 } } };
+
 /** Devices connect in batches; each batch has its own prefix, of one length. */
 export function batchName(batch: number): string {
   return `bench${batch}`;
@@ -59,9 +69,12 @@ export function scenarioOverrides(options: {
   readonly intervalMs: number;
   readonly protocol: Protocol;
   readonly bufferSize: number;
+  /** Adaptive sensors and a shadow, which MQTT.js has nothing like. */
+  readonly isWhole: boolean;
 }): string[] {
+  const sampling = options.isWhole ? { adaptive: RESTING } : {};
   const sensors = SENSORS.map(({ name, unit, mean, amplitude, periodMs }) => {
-    return { name, unit, model: 'sine', mean, amplitude, period: `${periodMs}ms` };
+    return { name, unit, model: 'sine', mean, amplitude, period: `${periodMs}ms`, ...sampling };
   });
   const fleet = {
     count: options.count,
@@ -76,5 +89,7 @@ export function scenarioOverrides(options: {
   return [
     ...Object.entries(fleet).map(([name, value]) => `fleets.live.${name}=${JSON.stringify(value)}`),
     `connect.inFlight=${CONNECTS_IN_FLIGHT}`,
+    // What the timeline changes is what devices have a shadow for.
+    ...(options.isWhole ? [`timeline=${JSON.stringify([SHADOW_EVENT])}`] : []),
   ];
 }

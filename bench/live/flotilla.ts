@@ -26,8 +26,8 @@ class FlotillaLoad implements Load {
   }
 
   prepare(count: number): void {
-    const { port: _, ...fleet } = this.options;
-    const set = scenarioOverrides({ count, ...fleet });
+    const { port: _, isWhole = false, ...fleet } = this.options;
+    const set = scenarioOverrides({ count, isWhole, ...fleet });
     this.scenario = loadScenario(SCENARIO, { set }).scenario;
   }
 

@@ -14,6 +14,8 @@ export interface LoadOptions {
   readonly intervalMs: number;
   /** Of our devices; MQTT.js keeps what it cannot send without a bound. */
   readonly bufferSize: number;
+  /** Ours only: with adaptive sensors and a shadow. */
+  readonly isWhole?: boolean;
 }
 
 export type LoadRequest =

@@ -28,7 +28,7 @@ export interface Plan {
 }
 
 /** What is measured in one go, in this order. */
-export const PHASES = ['memory', 'connect', 'qos0', 'qos1'] as const;
+export const PHASES = ['memory', 'whole', 'connect', 'qos0', 'qos1'] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** What happens around the measured time of a phase when it is profiled. */
@@ -187,10 +187,13 @@ class Rig {
 }
 
 /** Memory per device: what the process grows by from a part of the fleet to all of it. */
-async function measureMemory({ side, plan, profiling }: Measurement): Promise<Sample> {
+async function measureMemory(
+  { side, plan, profiling }: Measurement,
+  isWhole: boolean,
+): Promise<Sample> {
   const { devices, protocol } = plan;
   const first = Math.round(devices * FIRST_SHARE);
-  const rig = await Rig.open(side, { ...IDLE_LOAD, protocol }, profiling);
+  const rig = await Rig.open(side, { ...IDLE_LOAD, protocol, isWhole }, profiling);
   try {
     await rig.beginProfile();
     // What loading the program has left is gone before the first reading.
@@ -206,6 +209,7 @@ async function measureMemory({ side, plan, profiling }: Measurement): Promise<Sa
     await rig.endProfile();
     await rig.verify(devices);
     const more = devices - first;
+    if (isWhole) return { wholeBytes: (atRest.rssBytes - firstAtRest.rssBytes) / more };
     return {
       memoryBytes: (atRest.rssBytes - firstAtRest.rssBytes) / more,
       grownBytes: (grown.rssBytes - firstGrown.rssBytes) / more,
@@ -307,7 +311,9 @@ async function measureMessages(
 export function measure(measurement: Measurement): Promise<Sample> {
   switch (measurement.phase) {
     case 'memory':
-      return measureMemory(measurement);
+      return measureMemory(measurement, false);
+    case 'whole':
+      return measureMemory(measurement, true);
     case 'connect':
       return measureConnect(measurement);
     case 'qos0':

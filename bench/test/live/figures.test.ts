@@ -8,6 +8,7 @@ const OURS: Sample = {
   qos0Us: 6,
   connectUs: 40,
   heapBytes: 2048,
+  wholeBytes: 9 * 1024,
 };
 const MQTTJS: Sample = { memoryBytes: 20 * 1024, qos1Us: 10, qos0Us: 10, connectUs: 100 };
 
@@ -33,6 +34,7 @@ test.each([
   ['QoS 0', { qos0Us: 6.01 }, {}],
   ['connect', { connectUs: 40.1 }, {}],
   ['heap', { heapBytes: 2049 }, {}],
+  ['memory of a whole device', { wholeBytes: 9 * 1024 + 1 }, {}],
   ['a side that was not measured', {}, { qos1Us: undefined }],
   ['a figure that was not measured', { heapBytes: undefined }, {}],
 ])('not met: %s', (_, ours, mqttjs) => {
