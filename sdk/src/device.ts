@@ -379,9 +379,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     const { onProduced } = this.profile.events;
     if (onProduced !== undefined) onProduced(this, sequence);
     this.uplink.addPack(sequence, scheduledMs, size, priority);
-    const { usedSize } = this.uplink.outbox;
-    const isAlarm = priority === PRIORITY_HIGH;
-    if (this.wake !== undefined) this.wake.added(isAlarm, usedSize, this.profile.bufferSize);
+    if (this.wake !== undefined) this.wake.added(priority === PRIORITY_HIGH, this.uplink.usedShare);
   }
 
   /** Sends what waits, and first what is to be said first. */

@@ -1,6 +1,7 @@
 // Buffer → MQTT: what waits goes to the server as the server takes it, and stays until it was
 // taken. Live messages do not queue behind what piled up while the device was offline.
 
+import { pauseMs } from './backoff.ts';
 import { type Outbox, type OutboxOwner, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
 import { openStore } from './buffer/store.ts';
 import { setBaseTime } from './codec/senml-write.ts';
@@ -53,6 +54,11 @@ export class Uplink implements OutboxOwner {
     const { bufferSize, fullPolicy } = device.profile;
     this.device = device;
     this.outbox = openStore(device.platform, bytes, bufferSize, fullPolicy, this);
+  }
+
+  /** Part of the buffer's bytes in RAM that is taken, 0 to 1. */
+  get usedShare(): number {
+    return this.outbox.usedSize / this.device.profile.bufferSize;
   }
 
   /** Calls `visit` with the sequence of every telemetry message that waits or is in flight. */
@@ -178,11 +184,9 @@ export class Uplink implements OutboxOwner {
   /** The end of a pause after a refusal: each in a row doubles its window. */
   refusedPauseEndMs(): number {
     const { platform } = this.device;
-    const windowMs = REFUSED_PAUSE_MS_MIN * (1 << Math.min(this.refusedInRow, 10));
-    const random = platform.random() / 4294967296;
+    const inMs = pauseMs(platform, REFUSED_PAUSE_MS_MIN, REFUSED_PAUSE_MS_MAX, this.refusedInRow);
     this.refusedInRow += 1;
-    const pauseMs = Math.floor(Math.min(REFUSED_PAUSE_MS_MAX, windowMs) * random);
-    return platform.clock.monotonicMs() + pauseMs;
+    return platform.clock.monotonicMs() + inMs;
   }
 
   /** Sends a message that waits for nothing past the buffer; false when it has to wait. */

@@ -40,9 +40,8 @@ export class WakeProfile {
 
 export class Wake {
   isAwake = false;
-  /** Times awake so far, and their sum in ms without the present one. */
+  /** Times awake so far. */
   count = 0;
-  awakeMs = 0;
   /** Times awake that ended by their bound. */
   cutShortCount = 0;
   private readonly device: Device;
@@ -50,12 +49,20 @@ export class Wake {
   /** When the next scheduled wake-up is due; Infinity = stopped. */
   private dueMs = Number.POSITIVE_INFINITY;
   private sinceMs = 0;
+  /** Sum of the times awake that are over. */
+  private pastMs = 0;
   /** Since when nothing was left to send; Infinity = something is. */
   private restingMs = Number.POSITIVE_INFINITY;
 
   constructor(device: Device, profile: WakeProfile) {
     this.device = device;
     this.profile = profile;
+  }
+
+  /** Time awake so far, ms. */
+  get awakeMs(): number {
+    if (!this.isAwake) return this.pastMs;
+    return this.pastMs + this.device.platform.clock.monotonicMs() - this.sinceMs;
   }
 
   /** Wakes at once, and then on an absolute schedule of a random phase. */
@@ -69,7 +76,7 @@ export class Wake {
   /** No more wake-ups. */
   stop(): void {
     this.dueMs = Number.POSITIVE_INFINITY;
-    if (this.isAwake) this.awakeMs += this.device.platform.clock.monotonicMs() - this.sinceMs;
+    this.pastMs = this.awakeMs;
     this.isAwake = false;
   }
 
@@ -92,10 +99,10 @@ export class Wake {
     this.sleep(nowMs);
   }
 
-  /** A record came into the buffer, `used` of `size` bytes of which are taken. */
-  added(isAlarm: boolean, used: number, size: number): void {
+  /** A record came into the buffer, of which this share is taken now, 0 to 1. */
+  added(isAlarm: boolean, usedShare: number): void {
     if (this.isAwake || this.dueMs === Number.POSITIVE_INFINITY) return;
-    if (isAlarm || used >= this.profile.highWater * size) {
+    if (isAlarm || usedShare >= this.profile.highWater) {
       this.wake(this.device.platform.clock.monotonicMs());
     }
   }
@@ -127,7 +134,7 @@ export class Wake {
 
   private sleep(nowMs: number): void {
     this.isAwake = false;
-    this.awakeMs += nowMs - this.sinceMs;
+    this.pastMs += nowMs - this.sinceMs;
     this.device.goToSleep(this.dueMs);
   }
 }

@@ -10,8 +10,11 @@ import { DeviceScene } from './support/device-scene.ts';
 const BASE_NAME = '-2';
 const SEQUENCE = '2';
 
-function flashScene(sectorCount = 8): DeviceScene {
-  return new DeviceScene({ bufferSize: 1024 }, { buffer: new Nor(sectorCount, 4096, 4) });
+function flashScene(): DeviceScene {
+  let reading = 0;
+  // No two readings are the same, through all resets: so messages can be told apart.
+  const counter = { name: 'counter', unit: '/', read: () => reading++ };
+  return new DeviceScene({ bufferSize: 1024, sensors: [counter] }, { buffer: new Nor(8, 4096, 4) });
 }
 
 function offline(scene: DeviceScene): void {

@@ -1,8 +1,9 @@
 // Shadow documents as bytes: CBOR (RFC 8949) below our own topics, JSON (RFC 8259) below AWS's.
 
 import { type CborError, CborReader, readValue, writeValue } from '@flotilla/sdk/codec/cbor';
+import { type JsonError, JsonReader } from '@flotilla/sdk/codec/json-read';
+import { isUtf8 } from '@flotilla/sdk/codec/text';
 import type { Tree } from './document.ts';
-import { parseJson } from './json.ts';
 import { invalid, REQUEST_DEPTH_MAX, REQUEST_SIZE_MAX, type Refusal } from './request.ts';
 
 export type Encoding = 'cbor' | 'json';
@@ -13,7 +14,6 @@ const DOCUMENT_DEPTH_MAX = REQUEST_DEPTH_MAX + 8;
 const DOCUMENT_SIZE_MAX = 1_048_576;
 
 const scratch = new Uint8Array(DOCUMENT_SIZE_MAX);
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 const TOO_LARGE: Refusal = {
   code: 413,
@@ -49,27 +49,20 @@ function decode(
   depthMax: number,
   sizeMax: number,
 ): Decoded {
-  if (encoding === 'json') return decodeJson(payload, depthMax);
+  const limits = { depthMax, countMax: sizeMax, sizeMax };
+  if (encoding === 'json') {
+    if (!isUtf8(payload, 0, payload.length)) return { refusal: NOT_UTF8 };
+    const reader = new JsonReader(payload, 0, payload.length, limits);
+    const body = reader.read();
+    return reader.error === undefined ? { body } : { refusal: refusalOf(reader.error, 'JSON') };
+  }
   const reader = new CborReader();
   reader.reset(payload, 0, payload.length);
-  const body = readValue(reader, { depthMax, countMax: sizeMax, sizeMax });
-  return reader.finish() ? { body } : { refusal: cborRefusal(reader.error) };
+  const body = readValue(reader, limits);
+  return reader.finish() ? { body } : { refusal: refusalOf(reader.error, 'CBOR') };
 }
 
-function decodeJson(payload: Uint8Array, depthMax: number): Decoded {
-  let text: string;
-  try {
-    text = utf8.decode(payload);
-  } catch {
-    return { refusal: NOT_UTF8 };
-  }
-  const { error, value } = parseJson(text, depthMax);
-  if (error === undefined) return { body: value };
-  if (error === 'too-deep') return { refusal: TOO_DEEP };
-  return { refusal: error === 'bad-key' ? BAD_NODE : invalid('Invalid JSON') };
-}
-
-function cborRefusal(error: CborError | undefined): Refusal {
+function refusalOf(error: CborError | JsonError | undefined, name: 'CBOR' | 'JSON'): Refusal {
   switch (error) {
     case 'too-deep':
       return TOO_DEEP;
@@ -81,10 +74,11 @@ function cborRefusal(error: CborError | undefined): Refusal {
     case 'duplicate-key':
     case 'unsupported-key':
     case 'unsupported-integer':
+    case 'unsupported-number':
     case 'unsupported-simple':
       return BAD_NODE;
     default:
-      return invalid('Invalid CBOR');
+      return invalid(`Invalid ${name}`);
   }
 }
 

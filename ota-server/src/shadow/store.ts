@@ -1,4 +1,4 @@
-// Where shadows are kept: for now in memory. Full means full: a shadow is never given up to make
+// Where shadows are kept: in memory. Full means full: a shadow is never given up to make
 // room for another, new ones are refused.
 
 import type { Shadow } from './document.ts';

@@ -6,6 +6,7 @@
 // on every boot, although some of its bits may be weak.
 
 import { assert } from '../assert.ts';
+import { readUint32, writeUint32 } from '../codec/uint32.ts';
 import type { Partition } from '../platform.ts';
 import { crc32 } from './crc32.ts';
 
@@ -294,21 +295,4 @@ export class LogSectors {
     partition.read(from, work);
     return address - from;
   }
-}
-
-function writeUint32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = (value >>> 24) & 255;
-  bytes[at + 1] = (value >>> 16) & 255;
-  bytes[at + 2] = (value >>> 8) & 255;
-  bytes[at + 3] = value & 255;
-}
-
-function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    (((bytes[at] as number) << 24) |
-      ((bytes[at + 1] as number) << 16) |
-      ((bytes[at + 2] as number) << 8) |
-      (bytes[at + 3] as number)) >>>
-    0
-  );
 }

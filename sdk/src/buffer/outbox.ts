@@ -5,6 +5,7 @@
 // offset 0 again, so a device that is online touches the same few bytes over and over.
 
 import { assert } from '../assert.ts';
+import { readUint32, writeUint32 } from '../codec/uint32.ts';
 
 /** Bytes before each payload: size u16, kind u8, flags u8, id u32, sequence u32, timeMs u32. */
 export const RECORD_HEADER_SIZE = 16;
@@ -96,9 +97,9 @@ export class Outbox {
     bytes[at + 1] = payloadSize & 255;
     bytes[at + 2] = kind;
     bytes[at + 3] = priority;
-    this.writeUint32(at + 4, this.idNext);
-    this.writeUint32(at + 8, sequence);
-    this.writeUint32(at + 12, timeMs);
+    writeUint32(bytes, at + 4, this.idNext);
+    writeUint32(bytes, at + 8, sequence);
+    writeUint32(bytes, at + 12, timeMs);
     const payloadAt = at + RECORD_HEADER_SIZE;
     for (let index = 0; index < payloadSize; index += 1) {
       bytes[payloadAt + index] = payload[index] as number;
@@ -148,15 +149,15 @@ export class Outbox {
   }
 
   idAt(at: number): number {
-    return this.readUint32(at + 4);
+    return readUint32(this.bytes, at + 4);
   }
 
   sequenceAt(at: number): number {
-    return this.readUint32(at + 8);
+    return readUint32(this.bytes, at + 8);
   }
 
   timeMsAt(at: number): number {
-    return this.readUint32(at + 12);
+    return readUint32(this.bytes, at + 12);
   }
 
   /** True for a record of an earlier boot: `timeMsAt` is not the time that it is about. */
@@ -282,24 +283,5 @@ export class Outbox {
   protected after(at: number): number {
     const bytes = this.bytes;
     return at + RECORD_HEADER_SIZE + (((bytes[at] as number) << 8) | (bytes[at + 1] as number));
-  }
-
-  protected writeUint32(at: number, value: number): void {
-    const bytes = this.bytes;
-    bytes[at] = (value >>> 24) & 255;
-    bytes[at + 1] = (value >>> 16) & 255;
-    bytes[at + 2] = (value >>> 8) & 255;
-    bytes[at + 3] = value & 255;
-  }
-
-  private readUint32(at: number): number {
-    const bytes = this.bytes;
-    return (
-      (((bytes[at] as number) << 24) |
-        ((bytes[at + 1] as number) << 16) |
-        ((bytes[at + 2] as number) << 8) |
-        (bytes[at + 3] as number)) >>>
-      0
-    );
   }
 }

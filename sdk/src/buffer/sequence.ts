@@ -5,6 +5,7 @@
 // the first number of the block is used: one write for many numbers. A boot begins at the bound,
 // or exactly where the last one ended if that said so with `close`.
 
+import { readUint32, writeUint32 } from '../codec/uint32.ts';
 import type { Platform } from '../platform.ts';
 
 /** Numbers reserved by one write, so the largest gap that a reset leaves. */
@@ -57,21 +58,4 @@ export class SequenceCounter {
     writeUint32(value, 4, bound);
     this.platform.settings.set(KEY, value);
   }
-}
-
-function writeUint32(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = (value >>> 24) & 255;
-  bytes[at + 1] = (value >>> 16) & 255;
-  bytes[at + 2] = (value >>> 8) & 255;
-  bytes[at + 3] = value & 255;
-}
-
-function readUint32(bytes: Uint8Array, at: number): number {
-  return (
-    (((bytes[at] as number) << 24) |
-      ((bytes[at + 1] as number) << 16) |
-      ((bytes[at + 2] as number) << 8) |
-      (bytes[at + 3] as number)) >>>
-    0
-  );
 }

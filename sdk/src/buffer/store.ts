@@ -4,6 +4,7 @@
 // they take more than half of it; the other half is for what is fetched from flash to be sent.
 // A fetched record is released in flash when it is released here.
 
+import { writeUint32 } from '../codec/uint32.ts';
 import type { Platform } from '../platform.ts';
 import { FlashLog, type FlashLogOwner } from './flash-log.ts';
 import { WORK_SIZE } from './log-sectors.ts';
@@ -228,10 +229,10 @@ export class FlashStore extends Outbox implements FlashLogOwner {
     bytes[at + 1] = size & 255;
     bytes[at + 2] = kind;
     bytes[at + 3] = priority | FROM_FLASH;
-    this.writeUint32(at + 4, FLASH_ID + lsn);
-    this.writeUint32(at + 8, sequence);
+    writeUint32(bytes, at + 4, FLASH_ID + lsn);
+    writeUint32(bytes, at + 8, sequence);
     // Monotonic time began anew with the boot; the payload has the time of its samples.
-    this.writeUint32(at + 12, lsn < this.log.lsnMounted ? this.mountedMs : found.timeMs);
+    writeUint32(bytes, at + 12, lsn < this.log.lsnMounted ? this.mountedMs : found.timeMs);
     if (!this.log.read(bytes, at + RECORD_HEADER_SIZE)) return NONE;
     this.used += need;
     this.ramCount += 1;

@@ -6,6 +6,7 @@
 import { assert } from '../assert.ts';
 import { INTEGER_MAX } from './cbor-write.ts';
 import { equalsUtf8, isUtf8, readUtf8 } from './text.ts';
+import { readUint32 } from './uint32.ts';
 
 /** What an item is: its major type (RFC 8949 §3.1), but one type for all integers. */
 export const TYPE_INTEGER = 0;
@@ -302,19 +303,8 @@ export class CborReader {
     const source = this.source;
     if (info === 24) return source[at] as number;
     if (info === 25) return ((source[at] as number) << 8) | (source[at + 1] as number);
-    const high = this.uint32(at);
-    return info === 26 ? high : high * TWO_32 + this.uint32(at + 4);
-  }
-
-  private uint32(at: number): number {
-    const source = this.source;
-    return (
-      (((source[at] as number) << 24) |
-        ((source[at + 1] as number) << 16) |
-        ((source[at + 2] as number) << 8) |
-        (source[at + 3] as number)) >>>
-      0
-    );
+    const high = readUint32(source, at);
+    return info === 26 ? high : high * TWO_32 + readUint32(source, at + 4);
   }
 
   /** An IEEE 754 number of 16, 32 or 64 bits. */
@@ -325,11 +315,11 @@ export class CborReader {
       const bits = this.argument(at, 25);
       return sign * scale(bits & 0x3ff, (bits >> 10) & 31, 31, 1024, 25);
     }
-    const bits = this.uint32(at);
+    const bits = readUint32(this.source, at);
     if (info === 26) {
       return sign * scale(bits & 0x7fffff, (bits >>> 23) & 255, 255, 8388608, 150);
     }
-    const fraction = (bits & 0xfffff) * TWO_32 + this.uint32(at + 4);
+    const fraction = (bits & 0xfffff) * TWO_32 + readUint32(this.source, at + 4);
     return sign * scale(fraction, (bits >>> 20) & 2047, 2047, 4503599627370496, 1075);
   }
 

@@ -6,6 +6,7 @@
 // once, at the end. Hence writing to an empty target measures.
 
 import { writeUtf8 } from './text.ts';
+import { writeUint32 } from './uint32.ts';
 
 /** Major types (RFC 8949 §3.1) for `writeHead`. */
 export const MAJOR_UNSIGNED = 0;
@@ -221,12 +222,4 @@ function writeUint16(target: Uint8Array, offset: number, value: number): number 
   target[offset] = value >> 8;
   target[offset + 1] = value & 255;
   return offset + 2;
-}
-
-function writeUint32(target: Uint8Array, offset: number, value: number): number {
-  target[offset] = value >>> 24;
-  target[offset + 1] = (value >>> 16) & 255;
-  target[offset + 2] = (value >>> 8) & 255;
-  target[offset + 3] = value & 255;
-  return offset + 4;
 }

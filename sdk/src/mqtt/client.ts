@@ -1,6 +1,7 @@
 // The life of an MQTT client's connections: opening, CONNECT, subscriptions, keep-alive, backoff.
 // It decides on bytes and events only; stream, time and randomness come from the platform.
 
+import { pauseMs } from '../backoff.ts';
 import type { Platform, StreamHandlers } from '../platform.ts';
 import type { ClientOwner } from './client-owner.ts';
 import type { ClientProfile } from './client-profile.ts';
@@ -463,17 +464,10 @@ export class Client implements PacketTarget {
     if (wasConnected && nowMs - this.connectedMs >= STABLE_MS) this.failureCount = 0;
     this.release();
     this.state = nextState(this.state, 'lost');
-    this.deadlineMs = nowMs + this.backoffMs();
+    const { retryMsMax, retryMsMin } = this.profile;
+    this.deadlineMs = nowMs + pauseMs(this.platform, retryMsMin, retryMsMax, this.failureCount);
     this.failureCount += 1;
     this.owner.onDisconnected(reason, wasConnected);
-  }
-
-  /** Full jitter: uniform over a window that doubles, so that a fleet does not come back at once. */
-  private backoffMs(): number {
-    const { retryMsMin, retryMsMax } = this.profile;
-    const doublings = Math.min(this.failureCount, 20);
-    const windowMs = Math.min(retryMsMax, retryMsMin * (1 << doublings));
-    return Math.floor((this.platform.random() / 4294967296) * windowMs);
   }
 
   private release(): void {

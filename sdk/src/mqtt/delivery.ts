@@ -97,12 +97,14 @@ export class Delivery {
     if (qos > 0 && (session.full || session.inflightCount >= connection.receiveMaximum)) {
       return PUBLISH_LATER;
     }
-    const fits = this.fits(topic, qos, end - start, reply);
+    const alias = reply === undefined ? this.aliasOf(topic) : 0;
+    const topicSize = this.topicSize(topic, alias, reply);
+    const fits = this.fits(topicSize, this.propertiesSize(alias, reply), qos, end - start);
     if (fits !== PUBLISH_WRITTEN) return fits;
     const packetId = qos === 0 ? 0 : session.nextPacketId(busyPacketId);
     if (qos > 0) session.add(packetId, qos, reference);
     const flags = (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
-    this.writePublish(flags, packetId, topic, payload, start, end, reply);
+    this.writePublish(flags, packetId, topic, alias, topicSize, payload, start, end, reply);
     return qos === 0 ? PUBLISH_WRITTEN : PUBLISH_INFLIGHT;
   }
 
@@ -117,11 +119,13 @@ export class Delivery {
   ): PublishResult {
     const { connection, resendIndex, session } = this;
     const qos = session.stateAt(resendIndex) === AWAIT_PUBREC ? 2 : 1;
-    const fits = this.fits(topic, qos, end - start, reply);
+    const alias = reply === undefined ? this.aliasOf(topic) : 0;
+    const topicSize = this.topicSize(topic, alias, reply);
+    const fits = this.fits(topicSize, this.propertiesSize(alias, reply), qos, end - start);
     if (fits !== PUBLISH_WRITTEN) return fits;
     const flags = 8 | (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
     const packetId = session.packetIdAt(resendIndex);
-    this.writePublish(flags, packetId, topic, payload, start, end, reply);
+    this.writePublish(flags, packetId, topic, alias, topicSize, payload, start, end, reply);
     return PUBLISH_INFLIGHT;
   }
 
@@ -242,23 +246,21 @@ export class Delivery {
   }
 
   private fits(
-    topic: string,
+    topicSize: number,
+    propertiesSize: number,
     qos: Qos,
     payloadSize: number,
-    reply: Reply | undefined,
   ): PublishResult {
     const { connection } = this;
-    const alias = reply === undefined ? this.aliasOf(topic) : 0;
-    const topicSize = reply === undefined ? this.topicSize(topic, alias) : utf8Size(reply.topic);
-    const propertiesSize = reply === undefined ? topicAliasSize(alias) : this.replySize(reply);
     const size = publishSize(connection.version, topicSize, qos, payloadSize, propertiesSize);
     if (connection.packetSizeMax > 0 && size > connection.packetSizeMax) return PUBLISH_TOO_LARGE;
     if (size > connection.memory.transmit.length) return PUBLISH_TOO_LARGE;
     return connection.hasRoom(size) ? PUBLISH_WRITTEN : PUBLISH_LATER;
   }
 
-  /** Of its properties: 3.1.1, to which a device may have fallen back since, has none. */
-  private replySize(reply: Reply): number {
+  private propertiesSize(alias: number, reply: Reply | undefined): number {
+    if (reply === undefined) return topicAliasSize(alias);
+    // 3.1.1, to which a device may have fallen back since the request, has none.
     return this.connection.version === 5 ? correlationSize(reply.correlation) : 0;
   }
 
@@ -268,8 +270,9 @@ export class Delivery {
     return alias <= this.connection.topicAliasMaximum ? alias : 0;
   }
 
-  /** 0 once the server knows the alias. */
-  private topicSize(topic: string, alias: number): number {
+  /** Bytes of the topic as it is written: 0 once the server knows the alias. */
+  private topicSize(topic: string, alias: number, reply: Reply | undefined): number {
+    if (reply !== undefined) return utf8Size(reply.topic);
     if (alias > 0 && this.connection.aliasKnown) return 0;
     return this.profile.topics.size(this.owner.id, topic);
   }
@@ -278,6 +281,8 @@ export class Delivery {
     flags: number,
     packetId: number,
     topic: string,
+    alias: number,
+    topicSize: number,
     payload: Uint8Array,
     start: number,
     end: number,
@@ -287,9 +292,7 @@ export class Delivery {
     const { transmit } = connection.memory;
     const { version } = connection;
     const qos = ((flags >> 1) & 3) as Qos;
-    const alias = reply === undefined ? this.aliasOf(topic) : 0;
-    const topicSize = reply === undefined ? this.topicSize(topic, alias) : utf8Size(reply.topic);
-    const propertiesSize = reply === undefined ? topicAliasSize(alias) : this.replySize(reply);
+    const propertiesSize = this.propertiesSize(alias, reply);
     const payloadSize = end - start;
     let at = writePublishHead(
       transmit,

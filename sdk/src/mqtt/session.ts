@@ -3,6 +3,7 @@
 // (MQTT 3.1.1 §3.1.2.4, §4.3, §4.4; MQTT 5 §4.1).
 
 import { assert } from '../assert.ts';
+import { readUint32, writeUint32 } from '../codec/uint32.ts';
 import type { Qos } from './packet.ts';
 
 /** Bytes per message in flight: packetId u16, state u8, spare u8, reference u32. */
@@ -86,10 +87,7 @@ export class Session {
     bytes[at] = packetId >> 8;
     bytes[at + 1] = packetId & 255;
     bytes[at + 2] = qos === 2 ? AWAIT_PUBREC : AWAIT_PUBACK;
-    bytes[at + 4] = reference >>> 24;
-    bytes[at + 5] = (reference >>> 16) & 255;
-    bytes[at + 6] = (reference >>> 8) & 255;
-    bytes[at + 7] = reference & 255;
+    writeUint32(bytes, at + 4, reference);
     this.inflightCount += 1;
   }
 
@@ -132,15 +130,7 @@ export class Session {
   }
 
   referenceAt(index: number): number {
-    const at = this.start + index * ENTRY_SIZE + 4;
-    const bytes = this.bytes;
-    return (
-      (((bytes[at] as number) << 24) |
-        ((bytes[at + 1] as number) << 16) |
-        ((bytes[at + 2] as number) << 8) |
-        (bytes[at + 3] as number)) >>>
-      0
-    );
+    return readUint32(this.bytes, this.start + index * ENTRY_SIZE + 4);
   }
 
   /** Takes an entry out; those behind it move up, so the order of sending stays. */

@@ -178,7 +178,9 @@ export class Replica<Owner> implements EditsOwner {
 
   /**
    * Takes a delta. False when it is not enough: with edits of our own only the document shows
-   * what the cloud changed, and of an object a delta holds but the members that differ.
+   * what the cloud changed, and of an object a delta holds but the members that differ. And what
+   * is news in a version that is known already tells of another document: one that was deleted,
+   * whose versions this one has again.
    */
   acceptDelta(version: number, delta: ShadowMap, metadata: unknown): boolean {
     const { keys } = this.shadow.profile;
@@ -186,6 +188,7 @@ export class Replica<Owner> implements EditsOwner {
     for (let index = 0; index < keys.length; index += 1) {
       if (isMap(member(delta, keys[index] as string))) return false;
     }
+    const isKnown = version === this.version;
     this.version = version;
     for (let index = 0; index < keys.length; index += 1) {
       const name = keys[index] as string;
@@ -199,6 +202,7 @@ export class Replica<Owner> implements EditsOwner {
         // The cloud does not know yet, or has forgotten.
         key.flags |= DUE;
       } else if (this.isNews(key, wish, timestampS)) {
+        if (isKnown) return false;
         this.apply(key, wish as ShadowValue, timestampS);
       }
     }

@@ -6,6 +6,7 @@
 // at a time. A get shows the whole document, so there the baseline is set and conflicts are
 // decided; a delta is the short way for a device without edits of its own.
 
+import { pauseMs } from '../backoff.ts';
 import type { Platform } from '../platform.ts';
 import { isWish, Replica, type ReplicaOwner } from './replica.ts';
 import { countOf } from './saved-edits.ts';
@@ -315,8 +316,8 @@ export class Shadow<Owner extends ShadowOwner> implements ReplicaOwner<Owner> {
       this.atMs = this.nowMs() + REST_MS;
       return;
     }
-    const windowMs = Math.min(RETRY_MS_MAX, RETRY_MS_MIN * (1 << this.failureCount));
-    this.atMs = this.nowMs() + Math.floor((windowMs * this.platform.random()) / 4294967296);
+    const { platform } = this;
+    this.atMs = this.nowMs() + pauseMs(platform, RETRY_MS_MIN, RETRY_MS_MAX, this.failureCount);
   }
 
   private pauseUntil(untilMs: number): void {

@@ -49,25 +49,18 @@ export class SimulatedPlatform implements Platform, Timer {
   /** True from the first accepted connection on. */
   wasConnected = false;
   readonly world: DeviceWorld;
+  /** The world's, unless the device has a wrong one. */
+  clock: Clock;
   private randomCount = 0;
   private timerTarget: TimerTarget | undefined = undefined;
   private ownSettings: Settings | undefined = undefined;
-  private ownClock: Clock | undefined = undefined;
 
   constructor(world: DeviceWorld, deviceIndex: number, localIndex: number, fleet: number) {
     this.world = world;
+    this.clock = world.clock;
     this.deviceIndex = deviceIndex;
     this.localIndex = localIndex;
     this.fleet = fleet;
-  }
-
-  get clock(): Clock {
-    return this.ownClock ?? this.world.clock;
-  }
-
-  /** From now on the device has this clock instead of a right one. */
-  setClock(clock: Clock): void {
-    this.ownClock = clock;
   }
 
   get memory(): Memory {

@@ -301,7 +301,7 @@ class DeviceWorker implements DeviceWorld {
     const id = deviceId(fleet.id, run, fleet.name, index);
     platform.startedMs = this.clock.monotonicMs();
     if (fleet.clock !== undefined) {
-      platform.setClock(new DeviceClock(this.clock, fleet.clock, this.seed, platform.deviceIndex));
+      platform.clock = new DeviceClock(this.clock, fleet.clock, this.seed, platform.deviceIndex);
     }
     const device = new Device({ platform, id, profile: this.profiles[platform.fleet]! });
     this.devices[localIndex] = device;

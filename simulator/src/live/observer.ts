@@ -179,11 +179,9 @@ export class Observer implements ClientOwner {
     const { pack } = this;
     if (!readPackHead(source, start, end, pack)) return;
     const fleet = this.fleetOf[index]!;
-    if (this.task.scenario.fleets[fleet]!.clock !== undefined) {
-      this.takeUntrusted(index);
-      return;
-    }
-    const scheduledMs = pack.baseTimeS * 1000 - this.task.start.epochMs;
+    const isTrusted = this.task.scenario.fleets[fleet]!.clock === undefined;
+    const nowMs = this.clock.monotonicMs();
+    const scheduledMs = isTrusted ? pack.baseTimeS * 1000 - this.task.start.epochMs : nowMs;
     // Of an older run with the same ids: it waited in a session that the broker kept for us.
     if (!(scheduledMs >= 0)) return;
     if (!this.seen[index]!.add(pack.sequence)) {
@@ -192,23 +190,18 @@ export class Observer implements ClientOwner {
     }
     this.registry.counter('messages_observed', fleet).add();
     if (scheduledMs > this.latestMs) this.latestMs = scheduledMs;
+    if (!isTrusted) {
+      this.measureTime(fleet);
+      return;
+    }
     // Sampled before the device's present connection: it waited for that, not for the broker.
     if (pack.baseTimeS * 1000 < this.sinceMs[index]!) return;
-    const latencyMs = this.clock.monotonicMs() - scheduledMs;
-    this.registry.trend('delivery_latency_ms', fleet).record(latencyMs);
+    this.registry.trend('delivery_latency_ms', fleet).record(nowMs - scheduledMs);
   }
 
   /** Of a device whose clock may be wrong: what it says of the time is measured, not believed. */
-  private takeUntrusted(index: number): void {
-    const { baseTimeS, sequence } = this.pack;
-    const fleet = this.fleetOf[index]!;
-    if (!this.seen[index]!.add(sequence)) {
-      this.registry.counter('messages_duplicated', fleet).add();
-      return;
-    }
-    this.registry.counter('messages_observed', fleet).add();
-    const nowMs = this.clock.monotonicMs();
-    if (nowMs > this.latestMs) this.latestMs = nowMs;
+  private measureTime(fleet: number): void {
+    const { baseTimeS } = this.pack;
     // Relative times count from the arrival (RFC 8428 §4.5.3), and so cannot be wrong.
     if (baseTimeS < ABSOLUTE_TIME_S_MIN) return;
     const errorMs = Math.abs(this.clock.epochMs() - baseTimeS * 1000);
