@@ -174,8 +174,9 @@ async function measureValid(
 
 /** The demanded figure of one sample, for the impatient. */
 function progress(sample: Sample): string {
-  const { memoryBytes, connectUs, qos0Us, qos1Us } = sample;
-  if (memoryBytes !== undefined) return `${(memoryBytes / 1024).toFixed(2)} KB per device`;
+  const { connectUs, qos0Us, qos1Us } = sample;
+  const bytes = sample.memoryBytes ?? sample.wholeBytes;
+  if (bytes !== undefined) return `${(bytes / 1024).toFixed(2)} KB per device`;
   if (connectUs !== undefined) return `${connectUs.toFixed(0)} µs per connect`;
   return `${(qos0Us ?? qos1Us ?? Number.NaN).toFixed(1)} µs per message`;
 }

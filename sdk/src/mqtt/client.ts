@@ -92,7 +92,7 @@ export class Client implements PacketTarget {
     this.delivery = new Delivery(this.connection, profile, session, owner);
     this.receiver = new Receiver(platform.memory, profile.packetSizeMax, this);
     const nowMs = platform.clock.monotonicMs();
-    this.versionChoice = new VersionChoice(profile.protocol, platform.settings, nowMs);
+    this.versionChoice = new VersionChoice(profile.protocol, platform, nowMs);
   }
 
   /** The version of the present or last connection. */

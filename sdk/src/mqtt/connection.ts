@@ -11,10 +11,10 @@ export const ACK_SIZE_MAX = 6;
 
 export class Connection {
   version: ProtocolVersion = 5;
-  /** Monotonic ms at which the server accepted. */
-  acceptedMs = 0;
-  sentMs = 0;
-  receivedMs = 0;
+  /** Monotonic ms at which the server accepted, and of the last bytes each way; NaN = never. */
+  acceptedMs = Number.NaN;
+  sentMs = Number.NaN;
+  receivedMs = Number.NaN;
   /** Bytes that can be written now. */
   room = 0;
   /** Room that belongs to the answers to what was read and is not handled yet. */

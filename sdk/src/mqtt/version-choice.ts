@@ -6,7 +6,7 @@
 // after a refusal at once, but after a close only when it happened twice in a row that 5 was
 // closed and 3.1.1 accepted. 5 is probed again every day.
 
-import type { Settings } from '../platform.ts';
+import type { Platform } from '../platform.ts';
 import type { ProtocolVersion } from './packet.ts';
 import {
   RETURN_UNACCEPTABLE_PROTOCOL_VERSION,
@@ -34,7 +34,7 @@ export function refusesVersion(
 
 export class VersionChoice {
   private readonly fixed: ProtocolVersion | 0;
-  private readonly settings: Settings;
+  private readonly platform: Pick<Platform, 'settings'>;
   /** Why this attempt, or the next one, speaks 3.1.1 although that is not remembered. */
   private fallback: 'none' | 'refused' | 'closed' = 'none';
   private closedCount = 0;
@@ -42,12 +42,12 @@ export class VersionChoice {
   private probeAtMs: number;
 
   /** `fixed` = 4 or 5 never falls back; 0 chooses. */
-  constructor(fixed: ProtocolVersion | 0, settings: Settings, nowMs: number) {
+  constructor(fixed: ProtocolVersion | 0, platform: Pick<Platform, 'settings'>, nowMs: number) {
     this.fixed = fixed;
-    this.settings = settings;
+    this.platform = platform;
     this.remembered = false;
     if (fixed === 0) {
-      const stored = settings.get(SETTING);
+      const stored = platform.settings.get(SETTING);
       this.remembered = stored !== undefined && stored[0] === 4;
     }
     this.probeAtMs = nowMs + PROBE_MS;
@@ -99,7 +99,7 @@ export class VersionChoice {
 
   private forget(): void {
     this.closedCount = 0;
-    if (this.remembered) this.settings.delete(SETTING);
+    if (this.remembered) this.platform.settings.delete(SETTING);
     this.remembered = false;
   }
 
@@ -107,6 +107,6 @@ export class VersionChoice {
     this.remembered = true;
     const value = new Uint8Array(1);
     value[0] = 4;
-    this.settings.set(SETTING, value);
+    this.platform.settings.set(SETTING, value);
   }
 }

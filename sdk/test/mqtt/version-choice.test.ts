@@ -30,7 +30,7 @@ class Subject {
   constructor(fixed: ProtocolVersion | 0 = 0, settings = new MemorySettings()) {
     this.fixed = fixed;
     this.settings = settings;
-    this.choice = new VersionChoice(fixed, settings, 0);
+    this.choice = new VersionChoice(fixed, this, 0);
   }
 
   /** One attempt, with what follows it at once; the versions that were spoken. */
@@ -52,7 +52,7 @@ class Subject {
   }
 
   restart(): void {
-    this.choice = new VersionChoice(this.fixed, this.settings, this.nowMs);
+    this.choice = new VersionChoice(this.fixed, this, this.nowMs);
   }
 
   get remembers(): boolean {

@@ -42,10 +42,10 @@ export class SimulatedPlatform implements Platform, Timer {
   readonly fleet: number;
   /** The stream of the last connect. */
   stream: NodeStream | undefined = undefined;
-  /** When its device began; ms of the run. */
-  startedMs = 0;
-  /** When the last connect began; ms of the run. */
-  connectStartMs = 0;
+  /** When its device began; ms of the run, NaN = it did not. No integer, which V8 stores otherwise. */
+  startedMs = Number.NaN;
+  /** When the last connect began; ms of the run, NaN = there was none. */
+  connectStartMs = Number.NaN;
   /** True from the first accepted connection on. */
   wasConnected = false;
   readonly world: DeviceWorld;

@@ -2,8 +2,6 @@
 // device, four levels of 256 slots, ticks of 1 ms. Timers of a slot are a doubly linked list, so
 // starting and stopping cost the same however many there are.
 
-import assert from 'node:assert/strict';
-
 const LEVEL_BITS = 8;
 const SLOT_COUNT = 1 << LEVEL_BITS;
 const LEVEL_COUNT = 4;
@@ -100,7 +98,7 @@ export class Wheel {
   private insert(index: number): void {
     const due = this.dueTicks[index]!;
     const distance = due - this.tick;
-    assert(distance >= 0, 'timer in the past');
+    if (!(distance >= 0)) throw new RangeError(`timer ${index} is due in the past`);
     let level = 0;
     let width = 1;
     while (level < LEVEL_COUNT - 1 && distance >= width * SLOT_COUNT) {

@@ -19,8 +19,15 @@ export class ConnectGate {
   private readonly open: (platform: SimulatedPlatform) => void;
   /** Since when; oldest first. */
   private readonly underway = new Map<SimulatedPlatform, number>();
-  /** Oldest first; a device that gave up in the meantime does nothing when it is opened. */
-  private readonly waiting = new Set<SimulatedPlatform>();
+  /** By number; a device that gave up in the meantime does nothing when it is opened. */
+  private readonly waiting = new Map<SimulatedPlatform, number>();
+  /**
+   * Who has number `firstNumber` and those that follow, of whom some wait no more. A map has an
+   * order too, but to find its first element takes as long as many were deleted before it.
+   */
+  private queue: SimulatedPlatform[] = [];
+  private firstNumber = 0;
+  private nextNumber = 0;
   private tokens = 1;
   private refilledMs = 0;
 
@@ -37,7 +44,10 @@ export class ConnectGate {
 
   /** A device wants to connect. */
   request(platform: SimulatedPlatform, nowMs: number): void {
-    this.waiting.add(platform);
+    if (!this.waiting.has(platform)) {
+      this.waiting.set(platform, this.firstNumber + this.queue.length);
+      this.queue.push(platform);
+    }
     this.admit(nowMs);
   }
 
@@ -50,16 +60,31 @@ export class ConnectGate {
   /** Opens what may open now; to be called now and then where a rate is set. */
   admit(nowMs: number): void {
     this.refill(nowMs);
-    for (const platform of this.waiting) {
-      if (this.underway.size >= this.limits.inFlight) return;
+    while (this.waiting.size > 0 && this.underway.size < this.limits.inFlight) {
       if (this.limits.rate !== undefined) {
         if (this.tokens < 1) return;
         this.tokens -= 1;
       }
-      this.waiting.delete(platform);
+      const platform = this.takeFirst();
       this.underway.set(platform, nowMs);
       this.open(platform);
     }
+  }
+
+  /** The device that has waited longest. */
+  private takeFirst(): SimulatedPlatform {
+    const { waiting } = this;
+    let platform: SimulatedPlatform;
+    do {
+      platform = this.queue[this.nextNumber - this.firstNumber]!;
+      this.nextNumber += 1;
+    } while (waiting.get(platform) !== this.nextNumber - 1);
+    waiting.delete(platform);
+    if (2 * (this.nextNumber - this.firstNumber) > this.queue.length) {
+      this.queue = this.queue.slice(this.nextNumber - this.firstNumber);
+      this.firstNumber = this.nextNumber;
+    }
+    return platform;
   }
 
   /** Calls `late` for each connect that takes too long, and counts it as over. */

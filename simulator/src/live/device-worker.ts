@@ -34,8 +34,10 @@ const PACKET_SIZE_MAX = 4096;
 const REPORT_INTERVAL_MS = 250;
 /** Disconnect reasons told apart; more are counted as 'other'. */
 const REASON_COUNT_MAX = 32;
-/** A long report, with trends and a look at every device; in between the one before stands. */
-const LONG_EVERY = 8;
+/** A report with trends, which are large; in between those of the one before stand. */
+const TRENDS_EVERY = 8;
+/** A look at every device, which takes milliseconds: what few of them have is summed up. */
+const LOOK_EVERY = 32;
 /** Between two looks at connects under way, and while there are none. */
 const BUSY_HOUSE_MS = 10;
 const HOUSE_MS = 250;
@@ -69,6 +71,8 @@ class DeviceWorker implements DeviceWorld {
   private readonly task: WorkerTask;
   /** Of the run. */
   private readonly deviceCount: number;
+  /** Where the devices of each fleet begin in the run. */
+  private readonly fleetStarts: readonly number[];
   private readonly buffers = new StreamBuffers(PACKET_SIZE_MAX);
   private readonly links: Links;
   private readonly gate: ConnectGate;
@@ -122,6 +126,7 @@ class DeviceWorker implements DeviceWorld {
     };
     this.gate = new ConnectGate(limits, (platform) => this.openStream(platform));
     const { starts, total } = layOut(scenario.fleets);
+    this.fleetStarts = starts;
     this.deviceCount = total;
     for (let device = worker; device < total; device += workerCount) {
       const fleet = starts.findLastIndex((first) => first <= device);
@@ -156,9 +161,7 @@ class DeviceWorker implements DeviceWorld {
       this.wheel.start(localIndex, beginMs + (rampMs * deviceIndex) / this.deviceCount);
     }
     for (const event of timeline) if (event.kind === 'outage') this.schedule(event, beginMs);
-    this.intervals.push(
-      setInterval(() => port.postMessage(this.report(this.isLongTurn())), REPORT_INTERVAL_MS),
-    );
+    this.intervals.push(setInterval(() => port.postMessage(this.nextReport()), REPORT_INTERVAL_MS));
     if (this.task.scenario.fleets.some(({ churnMs }) => churnMs > 0)) {
       this.intervals.push(setInterval(() => this.churn(), CHURN_INTERVAL_MS));
     }
@@ -297,7 +300,7 @@ class DeviceWorker implements DeviceWorld {
     const platform = this.platforms[localIndex]!;
     const { scenario, run } = this.task;
     const fleet = scenario.fleets[platform.fleet]!;
-    const index = platform.deviceIndex - layOut(scenario.fleets).starts[platform.fleet]!;
+    const index = platform.deviceIndex - this.fleetStarts[platform.fleet]!;
     const id = deviceId(fleet.id, run, fleet.name, index);
     platform.startedMs = this.clock.monotonicMs();
     if (fleet.clock !== undefined) {
@@ -392,18 +395,17 @@ class DeviceWorker implements DeviceWorld {
     }
   }
 
-  private isLongTurn(): boolean {
+  private nextReport(): WorkerReport {
     this.reportCount += 1;
     // At the end the main thread waits for what is pending.
-    return !this.sampling || this.reportCount % LONG_EVERY === 0;
+    if (!this.sampling || this.reportCount % LOOK_EVERY === 0) this.lookAtDevices();
+    return this.report(!this.sampling || this.reportCount % TRENDS_EVERY === 0);
   }
 
-  /** With `long`, with what takes a look at every device or is large itself. */
-  private report(long: boolean): WorkerReport {
-    if (long) this.lookAtDevices();
+  private report(withTrends: boolean): WorkerReport {
     return {
       kind: 'report',
-      registry: this.registry.toWire(long),
+      registry: this.registry.toWire(withTrends),
       pending: this.pending,
       missedSamples: this.missedSamples,
       health: this.health.health(),
@@ -415,12 +417,13 @@ class DeviceWorker implements DeviceWorld {
   private lookAtDevices(): void {
     this.pending = 0;
     const missedByFleet = this.task.scenario.fleets.map(() => 0);
-    for (const [index, device] of this.devices.entries()) {
+    for (const { fleet, localIndex } of this.platforms) {
+      const device = this.devices[localIndex];
       if (device === undefined) continue;
       this.pending += device.pendingCount;
       // At the end nothing waits for the schedule any more.
       if (!this.sampling && device.pendingCount > 0) device.wakeUp();
-      missedByFleet[this.platforms[index]!.fleet]! += device.sampler.missedCount;
+      missedByFleet[fleet]! += device.sampler.missedCount;
     }
     this.missedSamples = 0;
     for (const [fleet, missed] of missedByFleet.entries()) {
@@ -432,6 +435,7 @@ class DeviceWorker implements DeviceWorld {
 
   private async finish(): Promise<WorkerResult> {
     this.recordEnergy();
+    this.lookAtDevices();
     const report = this.report(true);
     const accounts = this.platforms.map(({ deviceIndex, localIndex }) =>
       this.ledger.account(deviceIndex, localIndex, this.devices[localIndex]),

@@ -59,12 +59,21 @@ export interface TrendWire {
   readonly values: Float64Array;
 }
 
+const EMPTY: TrendWire = {
+  count: 0,
+  sumUs: 0,
+  minUs: Number.POSITIVE_INFINITY,
+  maxUs: 0,
+  values: new Float64Array(0),
+};
+
 /** A distribution of latencies. */
 export class Trend {
   count = 0;
   private sumUs = 0;
   private minUs = Number.POSITIVE_INFINITY;
   private maxUs = 0;
+  private wire: TrendWire = EMPTY;
   // 64-bit counts: a day at 50,000 messages/s may put more than 2^32 into one bucket.
   private readonly histogram = new Float64Histogram(1, TREND_US_MAX, TREND_DIGITS);
 
@@ -90,17 +99,31 @@ export class Trend {
     }
   }
 
+  /** The content; the object of the last time when nothing was recorded since. */
   toWire(): TrendWire {
-    const values: number[] = [];
-    let left = this.count;
-    for (let index = 0; left > 0; index++) {
-      const count = this.histogram.getCountAtIndex(index);
-      if (count === 0) continue;
-      values.push(this.histogram.valueFromIndex(index), count);
-      left -= count;
-    }
+    if (this.wire.count === this.count) return this.wire;
     const { count, sumUs, minUs, maxUs } = this;
-    return { count, sumUs, minUs, maxUs, values: Float64Array.from(values) };
+    const values = new Float64Array(2 * this.bucketCount());
+    for (let index = 0, at = 0; at < values.length; index++) {
+      const inBucket = this.histogram.getCountAtIndex(index);
+      if (inBucket === 0) continue;
+      values[at] = this.histogram.valueFromIndex(index);
+      values[at + 1] = inBucket;
+      at += 2;
+    }
+    this.wire = { count, sumUs, minUs, maxUs, values };
+    return this.wire;
+  }
+
+  /** Buckets that hold something. */
+  private bucketCount(): number {
+    let buckets = 0;
+    for (let index = 0, left = this.count; left > 0; index++) {
+      const inBucket = this.histogram.getCountAtIndex(index);
+      if (inBucket > 0) buckets++;
+      left -= inBucket;
+    }
+    return buckets;
   }
 
   /** In ms. A bucket reports its upper end, so the true extremes bound it. */
