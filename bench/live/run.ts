@@ -23,6 +23,7 @@ import {
   MESSAGE_BUFFER_SIZE,
   type Side,
 } from './fleet.ts';
+import { tidyMemory } from './machine.ts';
 import {
   InvalidRun,
   type Measurement,
@@ -56,6 +57,8 @@ const RUNS_MAX = 20;
 /** A run with losses does not count; a machine that loses again and again is the finding. */
 const ATTEMPTS_MAX = 5;
 const PROFILE_ROWS = 25;
+
+const SCATTERED = 'memory cannot be put in order between measurements, so figures vary more';
 
 interface Options {
   readonly plan: Plan;
@@ -131,6 +134,7 @@ export async function runLive(argv: string[]): Promise<boolean> {
 async function compare({ plan, runs, json }: Options): Promise<boolean> {
   const startMs = performance.now();
   printConditions(plan, runs);
+  if (!tidyMemory()) console.log(`not root: ${SCATTERED}`);
   const samples: Record<Side, Sample[]> = { ours: [], mqttjs: [] };
   samples.ours.push(await measureHeap(plan.devices));
   let invalidCount = 0;
@@ -140,6 +144,7 @@ async function compare({ plan, runs, json }: Options): Promise<boolean> {
         // MQTT.js has no sampler and no shadow.
         if (phase === 'whole' && side === 'mqttjs') continue;
         const name = `run ${run}/${runs}  ${phase.padEnd(7)}  ${SIDE_NAMES[side].padEnd(7)}`;
+        tidyMemory();
         const { sample, attempts } = await measureValid({ side, phase, plan }, name);
         invalidCount += attempts - 1;
         samples[side].push(sample);
