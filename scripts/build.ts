@@ -32,6 +32,8 @@ const LAUNCHER_IMPORT = `'../../${LAUNCHER}'`;
 const PACKAGED_LAUNCHER = 'launch.mjs';
 
 type Strings = Record<string, string>;
+/** What an export stands for: a file, or one that only the named runtime can load. */
+type SourceTarget = string | { readonly moddable: string };
 
 /** The members of a package.json that are read or changed here; the others pass through. */
 export interface Package {
@@ -39,7 +41,7 @@ export interface Package {
   readonly version: string;
   readonly private?: boolean;
   readonly scripts?: Strings;
-  readonly exports?: Strings;
+  readonly exports?: Readonly<Record<string, SourceTarget>>;
   readonly bin?: Strings;
   readonly dependencies?: Strings;
   readonly devDependencies?: Strings;
@@ -52,7 +54,13 @@ export interface RootPackage {
   readonly optionalDependencies?: Strings;
 }
 
-export type ExportTargets = Record<string, { types: string; default: string }>;
+/** Without `default` where an ordinary runtime cannot load it. */
+export interface ExportTarget {
+  readonly types: string;
+  readonly default?: string;
+  readonly moddable?: string;
+}
+export type ExportTargets = Record<string, ExportTarget>;
 
 export interface PublishedPackage extends Omit<Package, 'exports'> {
   readonly exports?: ExportTargets;
@@ -83,8 +91,9 @@ export function publishedPackage(
 ): PublishedPackage {
   const { private: _private, scripts: _scripts, devDependencies: _dev, ...kept } = source;
   const exports = Object.entries(source.exports ?? {}).map(([name, target]) => {
-    const base = target.replace(/\.ts$/, '');
-    return [name, { types: `${base}.d.ts`, default: `${base}.js` }];
+    const condition = typeof target === 'string' ? 'default' : 'moddable';
+    const base = (typeof target === 'string' ? target : target.moddable).replace(/\.ts$/, '');
+    return [name, { types: `${base}.d.ts`, [condition]: `${base}.js` }];
   });
   const dependencies = Object.entries(source.dependencies ?? {}).map(([name, range]) => [
     name,
@@ -168,7 +177,7 @@ function copyCommands(root: string, source: string, folder: string): void {
 /** A target that is named but was not built would be found by the first user only. */
 function requireTargets(built: Built): void {
   const { exports = {}, bin = {} } = built.package;
-  const targets = Object.values(exports).flatMap(({ types, default: code }) => [types, code]);
+  const targets = Object.values(exports).flatMap((target) => Object.values(target));
   for (const target of [...targets, ...Object.values(bin)]) {
     if (!target.includes('*') && !existsSync(join(built.folder, target))) {
       throw new Error(`${built.workspace}/package.json names ${target}, which was not built`);

@@ -29,10 +29,14 @@ function run(program: string, args: readonly string[], cwd: string): string {
   return execFileSync(program, args, options);
 }
 
-/** The specifiers behind an exports map, its patterns spelt out by the files that are there. */
+/**
+ * The specifiers behind an exports map that Node can import, its patterns spelt out by the files
+ * that are there.
+ */
 function specifiersOf({ package: { name, exports = {} }, folder }: Built): string[] {
   return Object.entries(exports as ExportTargets).flatMap(([subpath, target]) => {
     const specifier = posix.join(name, subpath);
+    if (target.default === undefined) return [];
     if (!subpath.includes('*')) return [specifier];
     const [before = '', after = ''] = target.default.split('*');
     return readdirSync(join(folder, dirname(`${before}_`)))
@@ -48,7 +52,11 @@ describe('a published package.json', () => {
     private: true,
     license: 'Apache-2.0',
     scripts: { test: 'vitest' },
-    exports: { '.': './src/index.ts', './codec/*': './src/codec/*.ts' },
+    exports: {
+      '.': './src/index.ts',
+      './codec/*': './src/codec/*.ts',
+      './board': { moddable: './ports/board/index.ts' },
+    },
     dependencies: { '@flotilla/sdk': '*', yaml: '^2.0.0' },
     devDependencies: { vitest: '1.0.0' },
   };
@@ -62,6 +70,7 @@ describe('a published package.json', () => {
       exports: {
         '.': { types: './src/index.d.ts', default: './src/index.js' },
         './codec/*': { types: './src/codec/*.d.ts', default: './src/codec/*.js' },
+        './board': { types: './ports/board/index.d.ts', moddable: './ports/board/index.js' },
       },
       dependencies: { '@flotilla/sdk': '1.2.3', yaml: '^2.0.0' },
       files: ['src'],
@@ -89,7 +98,9 @@ describe('the packages, installed into an empty folder', () => {
     });
     writeFileSync(join(folder, 'package.json'), '{"private": true, "type": "module"}');
     const quiet = ['--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
-    run('npm', ['install', ...quiet, '--omit=dev', ...tarballs], folder);
+    // What a device's program adds for updates.
+    const peers = ['@noble/ed25519@3.2.0', '@noble/hashes@2.4.0'];
+    run('npm', ['install', ...quiet, '--omit=dev', ...tarballs, ...peers], folder);
   }, INSTALL_MS_MAX);
 
   afterAll(() => rmSync(folder, { recursive: true, force: true }));

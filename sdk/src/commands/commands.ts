@@ -132,7 +132,7 @@ export class Commands {
       if (value !== LATER) this.end(call, true, value);
     } catch (error) {
       if (error instanceof PowerLoss) throw error;
-      this.end(call, false, error instanceof Error ? error.message : 'failed');
+      this.end(call, false, messageOf(error));
     }
   }
 
@@ -228,4 +228,11 @@ function member(map: Request, name: string): unknown {
 
 function has(map: object, name: string): boolean {
   return Object.prototype.hasOwnProperty.call(map, name);
+}
+
+/** What was thrown, in words. Not by `instanceof Error`: Espruino's TypeError is none. */
+function messageOf(thrown: unknown): string {
+  if (typeof thrown !== 'object' || thrown === null) return 'failed';
+  const { message } = thrown as { readonly message?: unknown };
+  return typeof message === 'string' ? message : 'failed';
 }
