@@ -12,7 +12,7 @@ import {
   snapshotOf,
 } from './heap.ts';
 
-/** DESIGN: a connected device with a 4 KB buffer and three sensors, in bytes on 32-bit XS. */
+/** Of a connected device with a 4 KB buffer, three sensors and a shadow, in bytes on 32-bit XS. */
 export const DEVICE_BYTES_MAX = 12 * 1024;
 
 /** The order in which they are made. */

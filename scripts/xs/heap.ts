@@ -15,14 +15,11 @@ export const SLOT_SIZE_32 = 16;
 
 export interface HeapSize {
   readonly slots: number;
-  /** Strings, buffers, arrays and code, with their heads. */
+  /** Strings, buffers, arrays and code, with their heads; of a 32-bit machine, at most. */
   readonly chunkBytes: number;
 }
 
-/**
- * RAM on a 32-bit XS: slots are half as large there. Chunks count as they are here, which is too
- * much: their heads and the items of arrays are half as large there too.
- */
+/** RAM on a 32-bit XS. */
 export function bytesOn32({ chunkBytes, slots }: HeapSize): number {
   return slots * SLOT_SIZE_32 + chunkBytes;
 }
@@ -44,10 +41,45 @@ function atomOf(snapshot: Buffer, name: string): Atom {
   throw new Error(`XS: no ${name} in the snapshot`);
 }
 
-export function heapOf(snapshot: Buffer): HeapSize {
+/** The heap as it is on this machine, for limits of its own. */
+export function heapHere(snapshot: Buffer): HeapSize {
   const blocks = atomOf(snapshot, 'BLOC');
   const heap = atomOf(snapshot, 'HEAP');
   return { slots: (heap.end - heap.start) / SLOT_SIZE, chunkBytes: blocks.end - blocks.start };
+}
+
+/** Head of a chunk: its size, aligned, and a pointer (txChunk in xsAll.h). */
+const CHUNK_HEAD_SIZE = 16;
+const CHUNK_HEAD_SIZE_32 = 8;
+/** Where a slot has its kind, and one of an array the offset of its items (txSlot in xsAll.h). */
+const KIND_AT = 8;
+const ARRAY_KIND = 16;
+const ADDRESS_AT = 16;
+
+/**
+ * The heap as it would be on a 32-bit machine: heads of chunks and items of arrays are half as
+ * large there. What chunks are rounded up by is counted as it is here, twice as much.
+ */
+export function heapOf(snapshot: Buffer): HeapSize {
+  const { slots } = heapHere(snapshot);
+  const blocks = atomOf(snapshot, 'BLOC');
+  const heap = atomOf(snapshot, 'HEAP');
+  const arrays = new Set<number>();
+  for (let slot = heap.start; slot < heap.end; slot += SLOT_SIZE) {
+    if (snapshot[slot + KIND_AT] !== ARRAY_KIND) continue;
+    arrays.add(Number(snapshot.readBigUInt64LE(slot + ADDRESS_AT)));
+  }
+  let chunkBytes = 0;
+  for (let at = blocks.start; at < blocks.end; ) {
+    const size = snapshot.readUInt32LE(at);
+    if (size < CHUNK_HEAD_SIZE) throw new Error(`XS: no chunk at ${at - blocks.start} of BLOC`);
+    const content = size - CHUNK_HEAD_SIZE;
+    const isArray = arrays.has(at - blocks.start + CHUNK_HEAD_SIZE);
+    const contentOn32 = isArray ? (content * SLOT_SIZE_32) / SLOT_SIZE : content;
+    chunkBytes += CHUNK_HEAD_SIZE_32 + contentOn32;
+    at += size;
+  }
+  return { slots, chunkBytes };
 }
 
 /** Offsets of 32-bit fields in CREA (txCreation in xsAll.h). */
@@ -77,7 +109,7 @@ export function limited(snapshot: Buffer, limits: Limits): Buffer {
     changed.writeInt32LE(limits.initial.slots, start + INITIAL_HEAP_COUNT);
   }
   if (limits.free !== undefined) {
-    const { chunkBytes, slots } = heapOf(snapshot);
+    const { chunkBytes, slots } = heapHere(snapshot);
     changed.writeInt32LE(chunkBytes + limits.free.chunkBytes, start + INITIAL_CHUNK_SIZE);
     // 0 = a heap of fixed size.
     changed.writeInt32LE(0, start + INCREMENTAL_CHUNK_SIZE);

@@ -2,6 +2,10 @@
 // model has, then once more while the log recovers from that, and holds every promise after it.
 //
 //   node test/flash-log/campaign.ts --seed N [--quick] [--replay CASE]
+//   node test/flash-log/campaign.ts --seed N --every-fault mixed-4
+//
+// The full campaign cuts every operation in every kind of fault, of each kind by chance in one of
+// its ways; with --every-fault one workload's operations are cut in all ways there are.
 
 import { parseArgs } from 'node:util';
 import {
@@ -57,6 +61,8 @@ export interface CampaignOptions {
   readonly faultsPerOperation: number;
   /** Of so many operations one is cut. */
   readonly stride: number;
+  /** The only workload, instead of all. */
+  readonly workload?: string;
 }
 
 export interface CampaignResult {
@@ -96,8 +102,9 @@ function segmentsOf(workload: Workload, options: CampaignOptions): Segment[] {
   return segments;
 }
 
-/** Faults of an operation: the clean cuts, and others of every kind by chance. */
-function pickFaults(all: readonly Fault[], countMax: number, random: Random): Fault[] {
+/** Faults of an operation: all, or of every kind some by chance. */
+function pickFaults(all: readonly Fault[], countMax: number, random: Random): readonly Fault[] {
+  if (all.length <= countMax) return all;
   const byKind = new Map<string, Fault[]>();
   for (const fault of all) {
     const kind = 'weak' in fault ? `${fault.kind}:${fault.weak}` : fault.kind;
@@ -117,7 +124,7 @@ function pickFaults(all: readonly Fault[], countMax: number, random: Random): Fa
 /** The operations of a segment that are cut: index and faults. */
 function* cutsOf(segment: Segment, options: CampaignOptions, random: Random) {
   const scene = segment.start.clone();
-  const plan: { index: number; faults: Fault[] }[] = [];
+  const plan: { index: number; faults: readonly Fault[] }[] = [];
   scene.flash.hook = (operation: FlashOperation) => {
     if (random.oneIn(options.stride)) {
       const all = faultsOf(operation, true, random.below(1 << 20));
@@ -181,11 +188,14 @@ function cutRecovery(scene: Scene, random: Random): boolean {
 /** Runs the campaign, or the one case that `replay` names. */
 export function runCampaign(options: CampaignOptions, replay?: string): CampaignResult {
   const findings: string[] = [];
+  let workloads = 0;
   let operations = 0;
   let cases = 0;
   let secondCuts = 0;
   for (const [number, workload] of WORKLOADS.entries()) {
     if (replay !== undefined && !replay.startsWith(`${workload.name}/`)) continue;
+    if (options.workload !== undefined && options.workload !== workload.name) continue;
+    workloads += 1;
     const segments = segmentsOf(workload, options);
     for (const [part, segment] of segments.entries()) {
       operations += segment.operationCount;
@@ -204,7 +214,7 @@ export function runCampaign(options: CampaignOptions, replay?: string): Campaign
       }
     }
   }
-  return { workloads: WORKLOADS.length, operations, cases, secondCuts, findings };
+  return { workloads, operations, cases, secondCuts, findings };
 }
 
 /** The case of a name, `workload/segment/operation/fault/seed`, if it is of this segment. */
@@ -221,12 +231,23 @@ function main(): void {
       seed: { type: 'string', default: '1' },
       quick: { type: 'boolean', default: false },
       replay: { type: 'string' },
+      'every-fault': { type: 'string' },
     },
   });
   const seed = Number(values.seed);
-  console.log(`SEED=${seed} CAMPAIGN=flash-log${values.quick ? ' --quick' : ''}`);
+  const workload = values['every-fault'];
+  if (workload !== undefined && !WORKLOADS.some(({ name }) => name === workload)) {
+    const names = WORKLOADS.map(({ name }) => name).join(' ');
+    console.error(`--every-fault: expected a workload (${names}), got ${workload}`);
+    process.exitCode = 2;
+    return;
+  }
+  const flags = `${values.quick ? ' --quick' : ''}${workload ? ` --every-fault ${workload}` : ''}`;
+  console.log(`SEED=${seed} CAMPAIGN=flash-log${flags}`);
   const startMs = performance.now();
-  const result = runCampaign({ seed, ...(values.quick ? QUICK : FULL) }, values.replay);
+  const size = values.quick ? QUICK : FULL;
+  const every = { workload, faultsPerOperation: Number.POSITIVE_INFINITY };
+  const result = runCampaign({ seed, ...size, ...(workload && every) }, values.replay);
   const { cases, findings, operations, secondCuts, workloads } = result;
   const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
   console.log(`${workloads} workloads, ${operations} flash operations`);

@@ -1,5 +1,5 @@
-// A device on XS as it is on a chip, with nothing of a test around it: three sensors, a buffer of
-// 4 KB, a platform whose server is a few lines. What it takes is read between the commands.
+// A device on XS as it is on a chip, with nothing of a test around it: three sensors, a shadow, a
+// buffer of 4 KB, a platform whose server is a few lines. What it takes is read between the commands.
 
 import {
   Device,
@@ -10,13 +10,18 @@ import {
 } from '../../../sdk/src/index.ts';
 import { CONNECT, Packet, PUBACK, PUBLISH, SUBSCRIBE } from '../../../sdk/src/mqtt/packet.ts';
 import { readPacket } from '../../../sdk/src/mqtt/read.ts';
-import { writeAck } from '../../../sdk/src/mqtt/write.ts';
+import { writeAck, writePublish } from '../../../sdk/src/mqtt/write.ts';
 import { writeConnack, writeSuback } from '../../../sdk/src/mqtt/write-server.ts';
+import { cborCodec } from '../../../sdk/src/shadow/shadow-codec.ts';
+import { member } from '../../../sdk/src/shadow/shadow-value.ts';
 
 const ROOM = 1024;
 const INTERVAL_MS = 10_000;
 /** Bytes of each of the three buffers that the devices of a platform share. */
 const SHARED_BUFFER_SIZE = 512;
+/** What the device subscribes to: shadow and commands. */
+const FILTER_COUNT = 7;
+const SHADOW_GET = 'shadow/get';
 
 /** A server that takes everything, on the one stream. */
 class Server implements Stream {
@@ -24,6 +29,7 @@ class Server implements Stream {
   handlers: StreamHandlers | undefined = undefined;
   publishCount = 0;
   connectCount = 0;
+  private shadowVersion = 0;
   private readonly packet = new Packet();
   private readonly answers = new Uint8Array(512);
   private answersEnd = 0;
@@ -42,17 +48,53 @@ class Server implements Stream {
       this.connectCount += 1;
       this.answersEnd = writeConnack(answers, answersEnd, 5, false, 0, {});
     } else if (type === SUBSCRIBE) {
-      const packetId = ((bytes[start + 2] as number) << 8) | (bytes[start + 3] as number);
-      this.answersEnd = writeSuback(answers, answersEnd, 5, packetId, [1]);
+      // Of a remaining length, all bytes but the last have their high bit set (MQTT 5 §1.5.5).
+      let at = start + 1;
+      while (((bytes[at] as number) & 0x80) !== 0) at += 1;
+      const packetId = ((bytes[at + 1] as number) << 8) | (bytes[at + 2] as number);
+      const codes = new Uint8Array(FILTER_COUNT).fill(1);
+      this.answersEnd = writeSuback(answers, answersEnd, 5, packetId, codes);
     } else {
       const code = readPacket(packet, bytes, start, end, 5);
       if (code !== 0) throw new Error(`packet of type ${type}: code ${code}`);
       if (type === PUBLISH && packet.qos === 1) {
         this.publishCount += 1;
         this.answersEnd = writeAck(answers, answersEnd, PUBACK, packet.packetId, 5, 0);
+      } else if (type === PUBLISH) {
+        this.answerShadow(bytes);
       }
     }
     return ROOM;
+  }
+
+  /** The shadow service: one value is desired, and what is reported is taken. */
+  private answerShadow(bytes: Uint8Array): void {
+    const { answers, packet } = this;
+    const { payloadEnd, payloadStart, topicEnd, topicStart } = packet;
+    let topic = '';
+    for (let at = topicStart; at < topicEnd; at += 1) {
+      topic += String.fromCharCode(bytes[at] as number);
+    }
+    if (topic.indexOf('/shadow/') < 0) return;
+    const request = cborCodec.read(bytes, payloadStart, payloadEnd, 512);
+    const clientToken = member(request, 'clientToken') as string;
+    const isGet = topic.substring(topic.length - SHADOW_GET.length) === SHADOW_GET;
+    const state = isGet
+      ? { desired: { reportingInterval: INTERVAL_MS / 1000 } }
+      : { reported: member(member(request, 'state'), 'reported') };
+    this.shadowVersion += 1;
+    const timestamp = 1_767_225_600;
+    const document = { state, version: this.shadowVersion, timestamp, clientToken };
+    const payload = new Uint8Array(256);
+    const size = cborCodec.write(payload, 0, document as never);
+    this.answersEnd = writePublish(answers, this.answersEnd, 5, {
+      topic: `${topic}/accepted`,
+      payload: payload.subarray(0, size),
+      qos: 0,
+      packetId: 0,
+      dup: false,
+      retain: false,
+    });
   }
 
   close(): void {
@@ -130,6 +172,7 @@ const STEPS: Readonly<Record<string, () => void>> = {
         { name: 'humidity', unit: '%RH', read: () => 40.25 },
         { name: 'battery', unit: 'V', read: () => 3.7 },
       ],
+      shadow: { handlers: { reportingInterval: () => undefined } },
     });
   },
   device() {
@@ -156,6 +199,8 @@ function publish(count: number): void {
   const published = server.publishCount - before;
   if (published < count - 1) throw new Error(`${published} of ${count} were published`);
   if ((device as Device).pendingCount > 0) throw new Error('something still waits');
+  if (device?.shadow?.isSettled !== true) throw new Error('the shadow is not settled');
+  if (device.shadow.valueOf('reportingInterval') === undefined) throw new Error('nothing applied');
 }
 
 function handleCommand(bytes: ArrayBuffer): ArrayBufferLike {
