@@ -16,12 +16,15 @@ const MISSING_GLOBALS = new Set(
 const MISSING_MEMBERS = new Set(
   (
     'Object.freeze Object.isFrozen Object.seal Object.preventExtensions Math.imul Math.clz32 ' +
-    'Math.trunc Math.fround Math.hypot Math.cbrt Math.log2 *Array.from *Array.of'
+    'Math.trunc Math.fround Math.hypot Math.cbrt Math.log2 Math.log10 Math.expm1 *Array.from ' +
+    '*Array.of Object.hasOwn Object.groupBy Object.is Number.isFinite Number.isInteger Number.isNaN'
   ).split(' '),
 );
 
 /** Absent methods, whatever they are called on. */
-const MISSING_METHODS = new Set('flat flatMap at copyWithin codePointAt matchAll'.split(' '));
+const MISSING_METHODS = new Set(
+  'flat flatMap at copyWithin codePointAt matchAll findLast findLastIndex reduceRight'.split(' '),
+);
 
 /** Words that are a keyword to its parser where a class's method is named. */
 const KEYWORD_METHODS = /^(delete|in|of|new|return|typeof|void|switch|if|for|while|do|static)$/;

@@ -10,7 +10,6 @@ const EMPTIED: Readonly<Record<string, string>> = {
   readFilters: 'return 0x81;',
   readAuth: 'return 0x81;',
   readProperties: 'return -0x81;',
-  resetConnect: '',
   resetProperties: '',
   reasonName: "return 'reason ' + arguments[0];",
 };

@@ -2,15 +2,7 @@
 
 import { bundleForXs } from './bundle.ts';
 import type { XsEngine } from './engine.ts';
-import {
-  bytesOn32,
-  type HeapSize,
-  heapOf,
-  limited,
-  newMachine,
-  runFrom,
-  snapshotOf,
-} from './heap.ts';
+import { type HeapSize, heapOf, limited, newMachine, runFrom, snapshotOf } from './heap.ts';
 
 /** Of a connected device with a 4 KB buffer, three sensors and a shadow, in bytes on 32-bit XS. */
 export const DEVICE_BYTES_MAX = 12 * 1024;
@@ -91,10 +83,4 @@ export async function measureDevice(loaded: Buffer): Promise<DeviceHeap> {
       stackSlots: await stackOf(loaded),
     };
   });
-}
-
-/** The budget as a heap of fixed size: slots for what the device has and some, chunks for the rest. */
-export function budgetOf({ total }: DeviceHeap): HeapSize {
-  const slots = Math.floor((DEVICE_BYTES_MAX - bytesOn32(total)) / 2 / 16) + total.slots;
-  return { slots, chunkBytes: DEVICE_BYTES_MAX - slots * 16 };
 }

@@ -85,7 +85,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     const session = new Session(bytes, bufferSize, inflightMax, receiveMax);
     this.client = new Client(platform, profile.client, session, this);
     this.timer = platform.createTimer(this);
-    this.sampler = new Sampler(platform, id, profile.sensors, profile.intervalMs, this);
+    this.sampler = new Sampler(profile.sensors, profile.intervalMs, this);
     this.shadow =
       profile.shadow === undefined ? undefined : new Shadow<Device>(platform, profile.shadow, this);
     this.wake = profile.wake === undefined ? undefined : new Wake(this, profile.wake);

@@ -14,11 +14,13 @@ const STRIP = `
 for (const name of '${GLOBALS}'.split(' ')) delete globalThis[name];
 const typed = Object.getPrototypeOf(Uint8Array);
 const absent = [
-  [Object, 'freeze isFrozen seal isSealed preventExtensions fromEntries groupBy'],
+  [Object, 'freeze isFrozen seal isSealed preventExtensions fromEntries groupBy hasOwn is'],
+  [Number, 'isFinite isInteger isSafeInteger isNaN'],
   [Math, 'imul clz32 trunc fround hypot cbrt log2 log10 expm1 log1p sinh cosh tanh'],
   [Array, 'from of fromAsync'],
   [typed, 'from of'],
   [Array.prototype, 'flat flatMap at copyWithin findLast findLastIndex toSorted toReversed with'],
+  [Array.prototype, 'reduceRight'],
   [typed.prototype, 'at copyWithin findLast findLastIndex toSorted toReversed with'],
   [String.prototype, 'at codePointAt matchAll normalize localeCompare isWellFormed'],
   [String, 'fromCodePoint raw'],

@@ -7,6 +7,8 @@ import {
   type Platform,
   type Stream,
   type StreamHandlers,
+  type Timer,
+  type TimerTarget,
 } from '../../../sdk/src/index.ts';
 import { CONNECT, Packet, PUBACK, PUBLISH, SUBSCRIBE } from '../../../sdk/src/mqtt/packet.ts';
 import { readPacket } from '../../../sdk/src/mqtt/read.ts';
@@ -107,6 +109,24 @@ class Server implements Stream {
   }
 }
 
+/** As large as that of the port, which has to hand the engine a function. */
+class PortTimer implements Timer {
+  readonly fire: () => void;
+  handle: unknown = undefined;
+
+  constructor(target: TimerTarget) {
+    this.fire = () => target.onTimer();
+  }
+
+  start(): void {
+    this.handle = undefined;
+  }
+
+  stop(): void {
+    this.handle = undefined;
+  }
+}
+
 /** The world, made before anything is read; its members are what a port keeps besides. */
 const world = {
   nowMs: 0,
@@ -144,7 +164,7 @@ const platform: Platform = {
     },
     verify: () => false,
   },
-  createTimer: () => ({ start: () => undefined, stop: () => undefined }),
+  createTimer: (target) => new PortTimer(target),
   random: () => 0x12345678,
   connect(_options, handlers, target) {
     world.server.handlers = handlers;

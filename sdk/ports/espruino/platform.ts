@@ -114,7 +114,9 @@ export class EspruinoPlatform implements Platform {
 
   /** A new object at each call; only ever use one of them per range. */
   partition(name: string): Partition | undefined {
-    if (!Object.hasOwn(this.partitions, name)) return undefined;
+    // Espruino has no Object.hasOwn.
+    // biome-ignore lint/suspicious/noPrototypeBuiltins: see above.
+    if (!this.partitions.hasOwnProperty(name)) return undefined;
     return new FlashPartition(global.require('Flash'), this.partitions[name] as FlashRange);
   }
 

@@ -40,7 +40,7 @@ import {
 } from './reason-codes.ts';
 import { type PacketTarget, Receiver } from './receiver.ts';
 import type { Session } from './session.ts';
-import { refusesVersion, VersionChoice } from './version-choice.ts';
+import { refusesVersion, type VersionChooser, versionChooser } from './version-choice.ts';
 import { writeConnect, writeDisconnect, writePingreq } from './write.ts';
 
 /** A connection that lasted this long ends the series of failures that backoff counts. */
@@ -66,7 +66,7 @@ export class Client implements PacketTarget {
   private readonly connection: Connection;
   private readonly delivery: Delivery;
   private readonly receiver: Receiver;
-  private readonly versionChoice: VersionChoice;
+  private readonly versionChoice: VersionChooser;
 
   private hasSession = false;
   /** What a server has refused of our will. */
@@ -92,7 +92,7 @@ export class Client implements PacketTarget {
     this.delivery = new Delivery(this.connection, profile, session, owner);
     this.receiver = new Receiver(platform.memory, profile.packetSizeMax, this);
     const nowMs = platform.clock.monotonicMs();
-    this.versionChoice = new VersionChoice(profile.protocol, platform, nowMs);
+    this.versionChoice = versionChooser(profile.protocol, platform, nowMs);
   }
 
   /** The version of the present or last connection. */

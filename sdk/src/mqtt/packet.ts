@@ -29,6 +29,32 @@ export const FIXED_HEADER_SIZE_MAX = 5;
 /** Longest string or binary field in bytes: its length prefix has two. */
 export const FIELD_SIZE_MAX = 65535;
 
+/** What a CONNECT says besides the properties that other packets have too. */
+export class ConnectDetails {
+  cleanStart = false;
+  keepAliveS = 0;
+  clientIdStart = -1;
+  clientIdEnd = -1;
+  hasWill = false;
+  willQos: Qos = 0;
+  willRetain = false;
+  willDelayS = 0;
+  willMessageExpiryS = -1;
+  willTopicStart = -1;
+  willTopicEnd = -1;
+  willPayloadStart = -1;
+  willPayloadEnd = -1;
+  usernameStart = -1;
+  usernameEnd = -1;
+  passwordStart = -1;
+  passwordEnd = -1;
+  /** All properties of the will, to walk for its user properties. */
+  willPropertiesStart = -1;
+  willPropertiesEnd = -1;
+  requestResponseInformation = false;
+  requestProblemInformation = true;
+}
+
 /**
  * One incoming packet. Reused for every packet of a thread: byte fields are ranges
  * [start, end) of the source it was read from and are valid only until the handler returns.
@@ -53,28 +79,10 @@ export class Packet {
   payloadStart = -1;
   payloadEnd = -1;
 
-  /** CONNECT. */
+  /** The connection's; a CONNECT says its own, and a CONNACK may turn out to be of 3.1.1. */
   version: ProtocolVersion = 5;
-  cleanStart = false;
-  keepAliveS = 0;
-  clientIdStart = -1;
-  clientIdEnd = -1;
-  hasWill = false;
-  willQos: Qos = 0;
-  willRetain = false;
-  willDelayS = 0;
-  willMessageExpiryS = -1;
-  willTopicStart = -1;
-  willTopicEnd = -1;
-  willPayloadStart = -1;
-  willPayloadEnd = -1;
-  usernameStart = -1;
-  usernameEnd = -1;
-  passwordStart = -1;
-  passwordEnd = -1;
-  /** All properties of the will, to walk for its user properties. */
-  willPropertiesStart = -1;
-  willPropertiesEnd = -1;
+  /** CONNECT: what no other packet has. Devices read none, so they do not carry it. */
+  connect: ConnectDetails | undefined = undefined;
 
   /** All properties of the packet (not those of a will), to walk for user properties. */
   propertiesStart = -1;
@@ -100,8 +108,6 @@ export class Packet {
   messageExpiryS = -1;
   /** PUBLISH; on CONNECT this, content type, response topic and correlation are the will's. */
   payloadIsUtf8 = false;
-  requestResponseInformation = false;
-  requestProblemInformation = true;
   /** First Subscription Identifier; 0 = absent. */
   subscriptionId = 0;
   contentTypeStart = -1;

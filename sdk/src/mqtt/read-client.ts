@@ -3,7 +3,7 @@
 // header and returns 0 or the reason code to close with.
 
 import type { Packet, ProtocolVersion, Qos, RetainHandling } from './packet.ts';
-import { CONNECT, SUBSCRIBE, UNSUBSCRIBE } from './packet.ts';
+import { CONNECT, ConnectDetails, SUBSCRIBE, UNSUBSCRIBE } from './packet.ts';
 import { WILL } from './properties.ts';
 import { readBinary, readText, readTopicName, readU16 } from './read-fields.ts';
 import { readProperties } from './read-properties.ts';
@@ -26,23 +26,29 @@ function isProtocolName(source: Uint8Array, offset: number, end: number): boolea
   );
 }
 
-function readConnectFlags(packet: Packet, flags: number): number {
+function readConnectFlags(packet: Packet, connect: ConnectDetails, flags: number): number {
   const willQos = (flags >> 3) & 3;
-  packet.cleanStart = (flags & CLEAN_START) !== 0;
-  packet.hasWill = (flags & WILL_FLAG) !== 0;
-  packet.willRetain = (flags & WILL_RETAIN) !== 0;
+  connect.cleanStart = (flags & CLEAN_START) !== 0;
+  connect.hasWill = (flags & WILL_FLAG) !== 0;
+  connect.willRetain = (flags & WILL_RETAIN) !== 0;
   if ((flags & 1) !== 0) return MALFORMED_PACKET; // MQTT-3.1.2-3.
   if (willQos === 3) return MALFORMED_PACKET; // MQTT-3.1.2-12; MQTT-3.1.2-14 in 3.1.1.
-  packet.willQos = willQos as Qos;
+  connect.willQos = willQos as Qos;
   // MQTT-3.1.2-11, -13; MQTT-3.1.2-11 in 3.1.1.
-  if (!packet.hasWill && (willQos !== 0 || packet.willRetain)) return MALFORMED_PACKET;
+  if (!connect.hasWill && (willQos !== 0 || connect.willRetain)) return MALFORMED_PACKET;
   // Only 3.1.1 forbids a password alone (MQTT-3.1.2-22 there).
   const alone = (flags & PASSWORD_FLAG) !== 0 && (flags & USERNAME_FLAG) === 0;
   return alone && packet.version === 4 ? MALFORMED_PACKET : 0;
 }
 
 /** Returns the offset after the will, or a negative reason code. */
-function readWill(packet: Packet, source: Uint8Array, offset: number, end: number): number {
+function readWill(
+  packet: Packet,
+  connect: ConnectDetails,
+  source: Uint8Array,
+  offset: number,
+  end: number,
+): number {
   let at = offset;
   if (packet.version === 5) {
     at = readProperties(packet, source, at, end, WILL);
@@ -51,18 +57,19 @@ function readWill(packet: Packet, source: Uint8Array, offset: number, end: numbe
   const topicEnd = readTopicName(source, at, end);
   if (topicEnd < 0) return topicEnd;
   if (topicEnd === at + 2) return -PROTOCOL_ERROR; // MQTT-4.7.3-1.
-  packet.willTopicStart = at + 2;
-  packet.willTopicEnd = topicEnd;
+  connect.willTopicStart = at + 2;
+  connect.willTopicEnd = topicEnd;
   const payloadEnd = readBinary(source, topicEnd, end);
   if (payloadEnd < 0) return payloadEnd;
-  packet.willPayloadStart = topicEnd + 2;
-  packet.willPayloadEnd = payloadEnd;
+  connect.willPayloadStart = topicEnd + 2;
+  connect.willPayloadEnd = payloadEnd;
   return payloadEnd;
 }
 
 /** The payload, in its one order (MQTT-3.1.3-1). */
 function readConnectPayload(
   packet: Packet,
+  connect: ConnectDetails,
   source: Uint8Array,
   offset: number,
   end: number,
@@ -70,23 +77,23 @@ function readConnectPayload(
 ): number {
   let at = readText(source, offset, end);
   if (at < 0) return -at;
-  packet.clientIdStart = offset + 2;
-  packet.clientIdEnd = at;
-  if (packet.hasWill) {
-    at = readWill(packet, source, at, end);
+  connect.clientIdStart = offset + 2;
+  connect.clientIdEnd = at;
+  if (connect.hasWill) {
+    at = readWill(packet, connect, source, at, end);
     if (at < 0) return -at;
   }
   if ((flags & USERNAME_FLAG) !== 0) {
-    packet.usernameStart = at + 2;
+    connect.usernameStart = at + 2;
     at = readText(source, at, end);
     if (at < 0) return -at;
-    packet.usernameEnd = at;
+    connect.usernameEnd = at;
   }
   if ((flags & PASSWORD_FLAG) !== 0) {
-    packet.passwordStart = at + 2;
+    connect.passwordStart = at + 2;
     at = readBinary(source, at, end);
     if (at < 0) return -at;
-    packet.passwordEnd = at;
+    connect.passwordEnd = at;
   }
   return at === end ? 0 : MALFORMED_PACKET;
 }
@@ -111,9 +118,11 @@ export function readConnect(
   packet.version = level;
   if (nameEnd + 4 > end) return MALFORMED_PACKET;
   const flags = source[nameEnd + 1];
-  const reason = readConnectFlags(packet, flags);
+  const connect = new ConnectDetails();
+  packet.connect = connect;
+  const reason = readConnectFlags(packet, connect, flags);
   if (reason !== 0) return reason;
-  packet.keepAliveS = readU16(source, nameEnd + 2);
+  connect.keepAliveS = readU16(source, nameEnd + 2);
   let at = nameEnd + 4;
   if (level === 5) {
     at = readProperties(packet, source, at, end, CONNECT);
@@ -121,7 +130,7 @@ export function readConnect(
     // Data says nothing without its method (MQTT 5 §3.1.2.11.10).
     if (packet.authDataStart >= 0 && packet.authMethodStart < 0) return PROTOCOL_ERROR;
   }
-  return readConnectPayload(packet, source, at, end, flags);
+  return readConnectPayload(packet, connect, source, at, end, flags);
 }
 
 /** True for a filter field that begins with '$share/'. */

@@ -1,6 +1,6 @@
 // MQTT 5 properties of a received packet (MQTT 5 §2.2.2), checked and stored in its Packet.
 
-import type { Packet } from './packet.ts';
+import type { ConnectDetails, Packet } from './packet.ts';
 import { PUBLISH } from './packet.ts';
 import {
   ASSIGNED_CLIENT_ID,
@@ -68,14 +68,19 @@ function storeBoolean(packet: Packet, id: number, value: number): number {
   if (value > 1) return PROTOCOL_ERROR;
   const flag = value === 1;
   if (id === PAYLOAD_FORMAT) packet.payloadIsUtf8 = flag;
-  else if (id === REQUEST_PROBLEM_INFORMATION) packet.requestProblemInformation = flag;
-  else if (id === REQUEST_RESPONSE_INFORMATION) packet.requestResponseInformation = flag;
+  else if (id === REQUEST_PROBLEM_INFORMATION) detailsOf(packet).requestProblemInformation = flag;
+  else if (id === REQUEST_RESPONSE_INFORMATION) detailsOf(packet).requestResponseInformation = flag;
   else if (id === MAXIMUM_QOS) packet.maximumQos = flag ? 1 : 0;
   else if (id === RETAIN_AVAILABLE) packet.retainAvailable = flag;
   else if (id === WILDCARD_AVAILABLE) packet.wildcardAvailable = flag;
   else if (id === SUBSCRIPTION_ID_AVAILABLE) packet.subscriptionIdAvailable = flag;
   else if (id === SHARED_AVAILABLE) packet.sharedAvailable = flag;
   return 0;
+}
+
+/** For properties that the rules allow nowhere but in a CONNECT and its will. */
+function detailsOf(packet: Packet): ConnectDetails {
+  return packet.connect as ConnectDetails;
 }
 
 /** Returns 0 or a reason code: 0 is not allowed where it would allow nothing. */
@@ -85,11 +90,11 @@ function storeNumber(packet: Packet, id: number, value: number, place: number): 
       packet.sessionExpiryS = value;
       return 0;
     case MESSAGE_EXPIRY:
-      if (place === WILL) packet.willMessageExpiryS = value;
+      if (place === WILL) detailsOf(packet).willMessageExpiryS = value;
       else packet.messageExpiryS = value;
       return 0;
     case WILL_DELAY:
-      packet.willDelayS = value;
+      detailsOf(packet).willDelayS = value;
       return 0;
     case SERVER_KEEP_ALIVE:
       packet.serverKeepAliveS = value;
@@ -198,8 +203,9 @@ export function readProperties(
   const propertiesEnd = at + size;
   if (propertiesEnd > end) return -MALFORMED_PACKET;
   if (place === WILL) {
-    packet.willPropertiesStart = at;
-    packet.willPropertiesEnd = propertiesEnd;
+    const details = detailsOf(packet);
+    details.willPropertiesStart = at;
+    details.willPropertiesEnd = propertiesEnd;
   } else {
     packet.propertiesStart = at;
     packet.propertiesEnd = propertiesEnd;

@@ -47,28 +47,6 @@ export function frameSize(source: Uint8Array, start: number, end: number): numbe
   return remaining === LENGTH_INCOMPLETE ? 0 : -1;
 }
 
-function resetConnect(packet: Packet): void {
-  packet.cleanStart = false;
-  packet.keepAliveS = 0;
-  packet.clientIdStart = -1;
-  packet.clientIdEnd = -1;
-  packet.hasWill = false;
-  packet.willQos = 0;
-  packet.willRetain = false;
-  packet.willDelayS = 0;
-  packet.willMessageExpiryS = -1;
-  packet.willTopicStart = -1;
-  packet.willTopicEnd = -1;
-  packet.willPayloadStart = -1;
-  packet.willPayloadEnd = -1;
-  packet.usernameStart = -1;
-  packet.usernameEnd = -1;
-  packet.passwordStart = -1;
-  packet.passwordEnd = -1;
-  packet.willPropertiesStart = -1;
-  packet.willPropertiesEnd = -1;
-}
-
 function resetProperties(packet: Packet): void {
   packet.sessionExpiryS = -1;
   packet.receiveMaximum = 65535;
@@ -85,8 +63,6 @@ function resetProperties(packet: Packet): void {
   packet.serverKeepAliveS = -1;
   packet.messageExpiryS = -1;
   packet.payloadIsUtf8 = false;
-  packet.requestResponseInformation = false;
-  packet.requestProblemInformation = true;
   packet.subscriptionId = 0;
   packet.contentTypeStart = -1;
   packet.contentTypeEnd = -1;
@@ -109,7 +85,7 @@ function resetProperties(packet: Packet): void {
 /** Back to the state of a new Packet. Most packets touched few fields, so few are reset. */
 function reset(packet: Packet, version: ProtocolVersion): void {
   const wasConnect = packet.type === CONNECT;
-  if (wasConnect) resetConnect(packet);
+  packet.connect = undefined;
   if (wasConnect || packet.propertiesEnd > packet.propertiesStart) resetProperties(packet);
   packet.type = 0;
   packet.dup = false;

@@ -7,11 +7,14 @@
 // closed and 3.1.1 accepted. 5 is probed again every day.
 
 import type { Platform } from '../platform.ts';
+import { FIXED_4, FIXED_5, type VersionChooser } from './fixed-version.ts';
 import type { ProtocolVersion } from './packet.ts';
 import {
   RETURN_UNACCEPTABLE_PROTOCOL_VERSION,
   UNSUPPORTED_PROTOCOL_VERSION,
 } from './reason-codes.ts';
+
+export type { VersionChooser };
 
 const SETTING = 'mqtt.version';
 const PROBE_MS = 24 * 3600 * 1000;
@@ -32,8 +35,17 @@ export function refusesVersion(
   return code === RETURN_UNACCEPTABLE_PROTOCOL_VERSION || (code === 0 && asked === 5);
 }
 
-export class VersionChoice {
-  private readonly fixed: ProtocolVersion | 0;
+/** For a profile's `protocol`: 4 or 5 never falls back, 0 chooses. */
+export function versionChooser(
+  protocol: ProtocolVersion | 0,
+  platform: Pick<Platform, 'settings'>,
+  nowMs: number,
+): VersionChooser {
+  if (protocol === 0) return new VersionChoice(platform, nowMs);
+  return protocol === 4 ? FIXED_4 : FIXED_5;
+}
+
+class VersionChoice implements VersionChooser {
   private readonly platform: Pick<Platform, 'settings'>;
   /** Why this attempt, or the next one, speaks 3.1.1 although that is not remembered. */
   private fallback: 'none' | 'refused' | 'closed' = 'none';
@@ -41,21 +53,14 @@ export class VersionChoice {
   private remembered: boolean;
   private probeAtMs: number;
 
-  /** `fixed` = 4 or 5 never falls back; 0 chooses. */
-  constructor(fixed: ProtocolVersion | 0, platform: Pick<Platform, 'settings'>, nowMs: number) {
-    this.fixed = fixed;
+  constructor(platform: Pick<Platform, 'settings'>, nowMs: number) {
     this.platform = platform;
-    this.remembered = false;
-    if (fixed === 0) {
-      const stored = platform.settings.get(SETTING);
-      this.remembered = stored !== undefined && stored[0] === 4;
-    }
+    const stored = platform.settings.get(SETTING);
+    this.remembered = stored !== undefined && stored[0] === 4;
     this.probeAtMs = nowMs + PROBE_MS;
   }
 
-  /** The version of the attempt that begins now; `atOnce` after one that was refused or closed. */
   next(nowMs: number, atOnce: boolean): ProtocolVersion {
-    if (this.fixed !== 0) return this.fixed;
     if (this.fallback === 'closed' && !atOnce) this.fallback = 'none';
     if (this.fallback !== 'none') return 4;
     if (!this.remembered) return 5;
@@ -64,9 +69,7 @@ export class VersionChoice {
     return 5;
   }
 
-  /** The server accepted `version`. */
   accepted(version: ProtocolVersion): void {
-    if (this.fixed !== 0) return;
     if (version === 5) {
       this.forget();
     } else if (!this.remembered) {
@@ -76,9 +79,7 @@ export class VersionChoice {
     this.fallback = 'none';
   }
 
-  /** The server refused `version`; true when 3.1.1 should be tried at once. */
   refused(version: ProtocolVersion): boolean {
-    if (this.fixed !== 0) return false;
     this.fallback = version === 5 ? 'refused' : 'none';
     if (version === 5) return true;
     // A server that has left 3.1.1 behind: the next attempt speaks 5.
@@ -86,12 +87,7 @@ export class VersionChoice {
     return false;
   }
 
-  /**
-   * The connection ended after CONNECT and before CONNACK; true when 3.1.1 should be tried at
-   * once. If that is closed too it was an outage.
-   */
   closed(version: ProtocolVersion): boolean {
-    if (this.fixed !== 0) return false;
     this.fallback = version === 5 ? 'closed' : 'none';
     if (version === 4) this.closedCount = 0;
     return version === 5;

@@ -43,8 +43,10 @@ const NORMAL = 0;
 const HELD = 1;
 const ALARM = 2;
 
-/** Takes the packs. */
+/** The device, which takes the packs. */
 export interface SamplerOwner {
+  readonly id: string;
+  readonly platform: Platform;
   /** The pack is in scratch[0, size) until the return. */
   onPack(sequence: number, scheduledMs: number, size: number, priority: Priority): void;
 }
@@ -60,8 +62,6 @@ export class Sampler {
   missedCount = 0;
   /** Names the sequence: it begins at 0 again when RAM was lost, and then has another name. */
   readonly streamId: string;
-  private readonly platform: Platform;
-  private readonly id: string;
   private readonly sensors: readonly Sensor[];
   private intervalMs: number;
   private readonly owner: SamplerOwner;
@@ -74,15 +74,8 @@ export class Sampler {
    * `intervalMs` Infinity takes no samples but those of sensors with a schedule of their own, and
    * leaves `report`.
    */
-  constructor(
-    platform: Platform,
-    id: string,
-    sensors: readonly Sensor[],
-    intervalMs: number,
-    owner: SamplerOwner,
-  ) {
-    this.platform = platform;
-    this.id = id;
+  constructor(sensors: readonly Sensor[], intervalMs: number, owner: SamplerOwner) {
+    const { platform } = owner;
     this.sensors = sensors;
     this.intervalMs = intervalMs;
     this.owner = owner;
@@ -107,8 +100,8 @@ export class Sampler {
     if (this.dueMs < Number.POSITIVE_INFINITY) return;
     const spanMs = this.state === undefined ? this.intervalMs : this.spanMs();
     if (spanMs === Number.POSITIVE_INFINITY) return;
-    const phase = this.platform.random() / 4294967296;
-    const nowMs = this.platform.clock.monotonicMs();
+    const phase = this.owner.platform.random() / 4294967296;
+    const nowMs = this.owner.platform.clock.monotonicMs();
     const dueMs = Math.floor(nowMs + phase * spanMs);
     this.dueMs = this.state === undefined ? dueMs : this.startSchedules(this.state, nowMs, dueMs);
   }
@@ -154,15 +147,15 @@ export class Sampler {
     value: number | boolean | string,
     priority: Priority,
   ): void {
-    const nowMs = this.platform.clock.monotonicMs();
-    const { scratch } = this.platform.memory;
+    const nowMs = this.owner.platform.clock.monotonicMs();
+    const { scratch } = this.owner.platform.memory;
     const end = writeSample(scratch, this.begin(nowMs, nowMs, 1), name, unit, value, 0);
     this.finish(nowMs, end, priority);
   }
 
   private sample(scheduledMs: number, nowMs: number, device: Device): void {
     const { sensors } = this;
-    const { scratch } = this.platform.memory;
+    const { scratch } = this.owner.platform.memory;
     let end = this.begin(scheduledMs, nowMs, sensors.length);
     let faults = 0;
     for (let index = 0; index < sensors.length; index += 1) {
@@ -388,7 +381,7 @@ export class Sampler {
     state: readonly number[],
     at: number,
   ): number {
-    const { scratch } = this.platform.memory;
+    const { scratch } = this.owner.platform.memory;
     const { name, unit } = sensor;
     const head = (scratch[0] as number) + (value === undefined ? WINDOW_RECORD_COUNT : 1);
     const next =
@@ -402,7 +395,7 @@ export class Sampler {
 
   /** Begins a pack of `sampleCount` samples in scratch and returns the offset after its head. */
   private begin(scheduledMs: number, nowMs: number, sampleCount: number): number {
-    const { clock, memory } = this.platform;
+    const { clock, memory } = this.owner.platform;
     const epochMs = clock.epochMs();
     const known = isFinite(epochMs);
     const uncertaintyMs = clock.epochUncertaintyMs();
@@ -410,9 +403,9 @@ export class Sampler {
     // Set when the pack goes out.
     const baseTimeS = known ? (epochMs - (nowMs - scheduledMs)) / 1000 : NaN;
     const recordCount = 1 + (tellsUncertainty ? 1 : 0) + sampleCount;
-    const { counter, id, streamId } = this;
+    const { counter, owner, streamId } = this;
     const sequence = counter === undefined ? this.packCount : counter.next;
-    const end = beginPack(memory.scratch, 0, recordCount, id, streamId, baseTimeS, sequence);
+    const end = beginPack(memory.scratch, 0, recordCount, owner.id, streamId, baseTimeS, sequence);
     return tellsUncertainty ? writeUncertainty(memory.scratch, end, uncertaintyMs / 1000) : end;
   }
 

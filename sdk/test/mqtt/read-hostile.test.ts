@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   AUTH,
+  ConnectDetails,
   DISCONNECT,
   Packet,
   type ProtocolVersion,
@@ -40,20 +41,28 @@ function read(source: Uint8Array, version: ProtocolVersion, packet = new Packet(
 }
 
 const KEYS = Object.keys(new Packet()) as (keyof Packet)[];
+const DETAILS = Object.keys(new ConnectDetails()) as (keyof ConnectDetails)[];
 
 /** The state of a packet as text, to compare. */
 function state(packet: Packet): string {
   let out = '';
-  for (const key of KEYS) out += `${packet[key]},`;
+  const { connect } = packet;
+  for (const key of KEYS) if (key !== 'connect') out += `${packet[key]},`;
+  if (connect !== undefined) for (const key of DETAILS) out += `${connect[key]},`;
   return out;
 }
 
 /** Ranges are absent, or lie inside the packet. */
 function rangesInside(packet: Packet, start: number, end: number): boolean {
-  for (const key of KEYS) {
+  if (!areInside(packet, KEYS, start, end)) return false;
+  return packet.connect === undefined || areInside(packet.connect, DETAILS, start, end);
+}
+
+function areInside<T>(part: T, keys: readonly (keyof T & string)[], start: number, end: number) {
+  for (const key of keys) {
     if (!key.endsWith('Start') || key === 'cleanStart') continue;
-    const from = packet[key] as number;
-    const to = packet[key.replace('Start', 'End') as keyof Packet] as number;
+    const from = part[key] as number;
+    const to = part[key.replace('Start', 'End') as keyof T] as number;
     if (from === -1 && to === -1) continue;
     if (!(from >= start + 2 && to >= from && to <= end)) return false;
   }

@@ -85,9 +85,10 @@ describe('leniency', () => {
   test('v5 allows a password alone (§3.1.2.9) and an empty client id', () => {
     const packet = new Packet();
     expect(read(connect(5, 0x42, NONE, field(''), T), 5, packet)).toBe(0);
-    expect(packet.usernameStart).toBe(-1);
-    expect(packet.passwordEnd - packet.passwordStart).toBe(1);
-    expect(packet.clientIdEnd).toBe(packet.clientIdStart);
+    const details = packet.connect!;
+    expect(details.usernameStart).toBe(-1);
+    expect(details.passwordEnd - details.passwordStart).toBe(1);
+    expect(details.clientIdEnd).toBe(details.clientIdStart);
   });
 
   test('short forms of v5 mean success without properties', () => {

@@ -2,8 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { VersionChooser } from '../../src/mqtt/fixed-version.ts';
 import type { ProtocolVersion } from '../../src/mqtt/packet.ts';
-import { refusesVersion, VersionChoice } from '../../src/mqtt/version-choice.ts';
+import { refusesVersion, versionChooser } from '../../src/mqtt/version-choice.ts';
 import { MemorySettings } from '../support/virtual-platform.ts';
 
 const HOUR_MS = 3_600_000;
@@ -24,13 +25,17 @@ const DOWN: Server = { 5: '-', 4: '-' };
 class Subject {
   readonly settings: MemorySettings;
   nowMs = 0;
-  private choice: VersionChoice;
+  private choice: VersionChooser;
   private readonly fixed: ProtocolVersion | 0;
 
   constructor(fixed: ProtocolVersion | 0 = 0, settings = new MemorySettings()) {
     this.fixed = fixed;
     this.settings = settings;
-    this.choice = new VersionChoice(fixed, this, 0);
+    this.choice = this.start();
+  }
+
+  private start(): VersionChooser {
+    return versionChooser(this.fixed, this, this.nowMs);
   }
 
   /** One attempt, with what follows it at once; the versions that were spoken. */
@@ -52,7 +57,7 @@ class Subject {
   }
 
   restart(): void {
-    this.choice = new VersionChoice(this.fixed, this, this.nowMs);
+    this.choice = this.start();
   }
 
   get remembers(): boolean {

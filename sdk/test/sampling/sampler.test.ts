@@ -440,12 +440,12 @@ describe('a device', () => {
   function heapOf(sensors: readonly Sensor[], gc: () => void): number {
     const count = 20_000;
     const platform = new VirtualPlatform();
-    const owner = { onPack: () => {} };
+    const owner = { id: 'd1', platform, onPack: () => {} };
     const samplers: Sampler[] = new Array(count).fill(undefined);
     gc();
     const before = process.memoryUsage().heapUsed;
     for (let index = 0; index < count; index += 1) {
-      const sampler = new Sampler(platform, 'd1', sensors, 1000, owner);
+      const sampler = new Sampler(sensors, 1000, owner);
       sampler.start();
       for (let turn = 0; turn < 3; turn += 1) sampler.tick(sampler.dueMs, undefined as never);
       samplers[index] = sampler;

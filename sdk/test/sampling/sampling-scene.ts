@@ -33,7 +33,8 @@ export class SamplingScene implements SamplerOwner {
   readonly sampler: Sampler;
   /** Called with each pack, within the sampler's turn. */
   onPackTaken: (pack: Pack) => void = () => {};
-  private readonly platform: Platform;
+  readonly id = 'd1';
+  readonly platform: Platform;
 
   constructor(sensors: readonly Sensor[], options: SceneOptions = {}) {
     const { epochMs = Number.NaN, intervalMs = 1000, phase = 0, startMs = 0 } = options;
@@ -46,7 +47,7 @@ export class SamplingScene implements SamplerOwner {
     virtual.clock.epochMs = () => epochMs + this.nowMs;
     virtual.clock.epochUncertaintyMs = () => uncertaintyMs;
     this.platform = virtual;
-    this.sampler = new Sampler(this.platform, 'd1', sensors, intervalMs, this);
+    this.sampler = new Sampler(sensors, intervalMs, this);
   }
 
   onPack(sequence: number, scheduledMs: number, size: number, priority: Priority): void {
