@@ -1,4 +1,4 @@
-// `npm run check`: format, lint and types, in seconds. Runs every check also after a failed one.
+// `npm run check`: format, lint, types and growth of the SDK, in seconds. Runs every check also after a failed one.
 // `--counts FILE` writes {passed, failed, skipped} for a caller that adds up.
 
 import { spawnSync } from 'node:child_process';
@@ -14,6 +14,7 @@ const checks = [
   { name: 'format and lint', command: [biome, 'check', '--error-on-warnings', '.'] },
   { name: 'types of sdk/src, with what a device has', command: [tsc, '-p', 'sdk/src'] },
   { name: 'types', command: [tsc, '-p', '.'] },
+  { name: 'sizes of sdk/src, as recorded', command: ['scripts/size.ts', '--bytes', '--growth'] },
 ];
 
 const { values } = parseArgs({ options: { counts: { type: 'string' } } });
