@@ -1,4 +1,5 @@
-// `npm run check`: format, lint, types and growth of the SDK, in seconds. Runs every check also after a failed one.
+// `npm run check`: format, lint, types and growth of the SDK, in seconds. Runs every check also
+// after a failed one.
 // `--counts FILE` writes {passed, failed, skipped} for a caller that adds up.
 
 import { spawnSync } from 'node:child_process';

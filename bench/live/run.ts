@@ -58,8 +58,6 @@ const RUNS_MAX = 20;
 const ATTEMPTS_MAX = 5;
 const PROFILE_ROWS = 25;
 
-const SCATTERED = 'memory cannot be put in order between measurements, so figures vary more';
-
 interface Options {
   readonly plan: Plan;
   readonly runs: number;
@@ -134,7 +132,9 @@ export async function runLive(argv: string[]): Promise<boolean> {
 async function compare({ plan, runs, json }: Options): Promise<boolean> {
   const startMs = performance.now();
   printConditions(plan, runs);
-  if (!tidyMemory()) console.log(`not root: ${SCATTERED}`);
+  if (!tidyMemory()) {
+    console.log('not root: memory is not put in order between measurements, so figures vary more');
+  }
   const samples: Record<Side, Sample[]> = { ours: [], mqttjs: [] };
   samples.ours.push(await measureHeap(plan.devices));
   let invalidCount = 0;

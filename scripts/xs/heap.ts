@@ -42,7 +42,7 @@ function atomOf(snapshot: Buffer, name: string): Atom {
 }
 
 /** The heap as it is on this machine, for limits of its own. */
-export function heapHere(snapshot: Buffer): HeapSize {
+function heapHere(snapshot: Buffer): HeapSize {
   const blocks = atomOf(snapshot, 'BLOC');
   const heap = atomOf(snapshot, 'HEAP');
   return { slots: (heap.end - heap.start) / SLOT_SIZE, chunkBytes: blocks.end - blocks.start };

@@ -27,6 +27,9 @@ declare const process: EngineProcess;
 declare function setTimeout(action: () => void, delayMs: number): number;
 declare function clearTimeout(handle: number): void;
 
+// Espruino has no Object.hasOwn.
+const hasOwn = Object.prototype.hasOwnProperty;
+
 export interface EspruinoOptions {
   /** Largest packet that is sent, and size of each of the three shared buffers, default 1,024. */
   readonly packetSizeMax?: number;
@@ -114,9 +117,7 @@ export class EspruinoPlatform implements Platform {
 
   /** A new object at each call; only ever use one of them per range. */
   partition(name: string): Partition | undefined {
-    // Espruino has no Object.hasOwn.
-    // biome-ignore lint/suspicious/noPrototypeBuiltins: see above.
-    if (!this.partitions.hasOwnProperty(name)) return undefined;
+    if (!hasOwn.call(this.partitions, name)) return undefined;
     return new FlashPartition(global.require('Flash'), this.partitions[name] as FlashRange);
   }
 
