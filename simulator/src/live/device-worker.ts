@@ -42,7 +42,7 @@ const LOOK_EVERY = 32;
 const BUSY_HOUSE_MS = 10;
 const HOUSE_MS = 250;
 /** How late a message may be, at most, for the sake of sharing a wake-up with others. */
-const WAKE_WINDOW_MS_MAX = 4;
+const WAKE_WINDOW_MS_MAX = 6;
 const CHURN_INTERVAL_MS = 100;
 /** How long the last bytes of all devices may take. */
 const FAREWELL_MS_MAX = 3000;
@@ -230,9 +230,9 @@ class DeviceWorker implements DeviceWorld {
     this.wheel.forEachDue(nowMs, this.warm);
     this.wheel.advance(nowMs, this.fire);
     this.clock.letGo();
-    // To wake costs about as much as two messages: where several are due each ms, they share it.
+    // To wake costs about as much as two messages: where some are due each ms, they share it.
     const perMs = this.fireCount / Math.max(1, nowMs - this.wokenMs);
-    this.wakeWindowMs = Math.min(WAKE_WINDOW_MS_MAX, Math.max(1, Math.round(perMs)));
+    this.wakeWindowMs = Math.min(WAKE_WINDOW_MS_MAX, Math.max(1, Math.round(2 * perMs)));
     this.wokenMs = nowMs;
     if (nowMs >= this.houseDueMs) this.keepHouse(nowMs);
     this.wakeAt(Math.min(this.wheel.nextMs(), this.houseDueMs));
