@@ -3,6 +3,7 @@
 
 import { type Outbox, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
 import { Commands } from './commands/commands.ts';
+import { endDeepSleep } from './deep-sleep.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import { writeDiagnostics } from './diagnostics.ts';
 import { Client } from './mqtt/client.ts';
@@ -93,9 +94,11 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
 
   /** Connects and begins to sample, the first time within one interval. */
   start(): void {
+    // First, since it also sets the schedule of the samples.
+    const wakeMs = this.wake === undefined ? undefined : endDeepSleep(this);
     this.startSampling();
     if (this.wake === undefined) this.client.start();
-    else this.wake.start(this.platform.clock.monotonicMs());
+    else this.wake.start(this.platform.clock.monotonicMs(), wakeMs);
     this.arm();
   }
 
@@ -169,6 +172,14 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     }
     client.stop();
     this.onDisconnected('asleep', wasConnected);
+  }
+
+  /** For deep sleep: true when RAM has nothing that would be lost, as of now. */
+  secure(): boolean {
+    const { commands, sampler } = this;
+    if (commands !== undefined && commands.nextDeadlineMs() < Number.POSITIVE_INFINITY)
+      return false;
+    return this.uplink.outbox.secure() && sampler.secure();
   }
 
   /**
@@ -379,7 +390,8 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     const { onProduced } = this.profile.events;
     if (onProduced !== undefined) onProduced(this, sequence);
     this.uplink.addPack(sequence, scheduledMs, size, priority);
-    if (this.wake !== undefined) this.wake.added(priority === PRIORITY_HIGH, this.uplink.usedShare);
+    if (this.wake !== undefined)
+      this.wake.added(priority === PRIORITY_HIGH, this.uplink.outbox.usedShare);
   }
 
   /** Sends what waits, and first what is to be said first. */

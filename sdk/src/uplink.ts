@@ -56,11 +56,6 @@ export class Uplink implements OutboxOwner {
     this.outbox = openStore(device.platform, bytes, bufferSize, fullPolicy, this);
   }
 
-  /** Part of the buffer's bytes in RAM that is taken, 0 to 1. */
-  get usedShare(): number {
-    return this.outbox.usedSize / this.device.profile.bufferSize;
-  }
-
   /** Calls `visit` with the sequence of every telemetry message that waits or is in flight. */
   forEachPending(visit: (sequence: number) => void): void {
     this.outbox.forEach((kind, sequence) => {

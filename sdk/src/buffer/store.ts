@@ -113,6 +113,16 @@ export class FlashStore extends Outbox implements FlashLogOwner {
     return position === NONE ? this.nextPlain() : position;
   }
 
+  /** Of the flash: what RAM has no room for goes there. */
+  override get usedShare(): number {
+    return this.log.usedShare;
+  }
+
+  override secure(): boolean {
+    this.spill(Number.POSITIVE_INFINITY);
+    return this.ramCount === this.copyCount;
+  }
+
   /** As of an outbox: of what is in RAM, and of the newest alarm. */
   override nextSince(sinceMs: number): number {
     const inRam = super.nextSince(sinceMs);
@@ -248,7 +258,9 @@ export class FlashStore extends Outbox implements FlashLogOwner {
     }
     for (let at = 0; at < this.used && plainSize * 2 > this.size; ) {
       const end = this.after(at);
-      if (!this.isGone(at) && !this.isCopy(at) && !this.isInflight(at)) {
+      // What is in flight is in use; before a reset it is no more.
+      const isFree = need === Number.POSITIVE_INFINITY || !this.isInflight(at);
+      if (!this.isGone(at) && !this.isCopy(at) && isFree) {
         const start = this.payloadStart(at);
         const isTaken = this.log.append(
           this.kindAt(at),

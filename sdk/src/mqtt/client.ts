@@ -41,7 +41,7 @@ import {
 import { type PacketTarget, Receiver } from './receiver.ts';
 import type { Session } from './session.ts';
 import { refusesVersion, type VersionChooser, versionChooser } from './version-choice.ts';
-import { writeConnect, writeDisconnect, writePingreq } from './write.ts';
+import { writeConnect, writePingreq } from './write.ts';
 
 /** A connection that lasted this long ends the series of failures that backoff counts. */
 export const STABLE_MS = 10000;
@@ -49,9 +49,6 @@ export const STABLE_MS = 10000;
 export const ANSWER_MS_MAX = 10000;
 /** PINGREQ goes out at this share of the keep-alive, so that a late timer is still in time. */
 const PING_SHARE = 0.75;
-
-/** Room that DISCONNECT and PINGREQ always find. */
-const FAREWELL_SIZE_MAX = 16;
 
 export class Client implements PacketTarget {
   state: ClientState = 'idle';
@@ -105,6 +102,17 @@ export class Client implements PacketTarget {
     return this.delivery.session.inflightCount;
   }
 
+  /** True when the server keeps a session in which nothing is under way. */
+  get holdsSession(): boolean {
+    return this.hasSession && this.subscribed && this.delivery.session.isIdle;
+  }
+
+  /** Set after deep sleep, to what it was before. */
+  set holdsSession(holds: boolean) {
+    this.hasSession = holds;
+    this.subscribed = holds;
+  }
+
   /** Monotonic ms at which the present connection was accepted. */
   get connectedMs(): number {
     return this.connection.acceptedMs;
@@ -117,7 +125,7 @@ export class Client implements PacketTarget {
   /** Says DISCONNECT, so that no will is published, and ends the connection. */
   stop(sessionExpiryS?: number): void {
     if (this.state === 'idle') return;
-    if (this.state === 'connected') this.disconnect(SUCCESS, sessionExpiryS);
+    if (this.state === 'connected') this.connection.disconnect(SUCCESS, sessionExpiryS);
     this.release();
     this.state = nextState(this.state, 'stop');
     this.deadlineMs = Number.POSITIVE_INFINITY;
@@ -349,7 +357,7 @@ export class Client implements PacketTarget {
    */
   private wipeSession(): false {
     this.wipe = this.wipe === 'no' ? 'wanted' : 'done';
-    this.disconnect(SUCCESS);
+    this.connection.disconnect(SUCCESS);
     this.release();
     this.open('refused');
     return false;
@@ -444,17 +452,10 @@ export class Client implements PacketTarget {
 
   /** A violation by the server: says why where MQTT 5 can, and ends the connection. */
   private fail(reasonCode: number): false {
-    if (this.state === 'connected' && this.connection.version === 5) this.disconnect(reasonCode);
+    const { connection, state } = this;
+    if (state === 'connected' && connection.version === 5) connection.disconnect(reasonCode);
     this.lost(`server violated MQTT: ${reasonName(reasonCode, 5)}`);
     return false;
-  }
-
-  private disconnect(reasonCode: number, sessionExpiryS?: number): void {
-    const { connection } = this;
-    if (connection.room < FAREWELL_SIZE_MAX) return;
-    const { transmit } = this.platform.memory;
-    const { version } = connection;
-    connection.flush(writeDisconnect(transmit, 0, version, reasonCode, sessionExpiryS));
   }
 
   private lost(reason: string): void {

@@ -4,10 +4,16 @@
 import type { ConnectOptions, Memory, Platform, Stream, StreamHandlers } from '../platform.ts';
 import type { Packet, ProtocolVersion, Qos, Subscription } from './packet.ts';
 import { isShared } from './topic.ts';
-import { writeAck, writeSubscribe } from './write.ts';
+import { writeAck, writeDisconnect, writeSubscribe } from './write.ts';
 
 /** Largest acknowledgement: header 2, packet id 2, reason 1, property length 1. */
 export const ACK_SIZE_MAX = 6;
+/** Room that DISCONNECT needs. */
+const DISCONNECT_SIZE_MAX = 16;
+
+const RETAIN = 1;
+const WILDCARD = 2;
+const SHARED = 4;
 
 export class Connection {
   version: ProtocolVersion = 5;
@@ -24,13 +30,12 @@ export class Connection {
   /** What the server announced in CONNACK (MQTT 5 §3.2.2.3). */
   receiveMaximum = 65535;
   qosMax: Qos = 2;
-  retainAvailable = true;
   /** Bytes; 0 = no limit. */
   packetSizeMax = 0;
   /** Topic aliases that the server takes; 0 = none. */
   topicAliasMaximum = 0;
-  wildcardAvailable = true;
-  sharedAvailable = true;
+  /** What it has, in bits: one number takes less RAM than three flags. */
+  private features = RETAIN | WILDCARD | SHARED;
   /** True once a PUBLISH on this connection has introduced the alias. */
   aliasKnown = false;
   /** Counts streams, so that a loop over one notices that a handler opened another. */
@@ -52,6 +57,10 @@ export class Connection {
     this.stream = this.platform.connect(options, handlers, target);
   }
 
+  get retainAvailable(): boolean {
+    return (this.features & RETAIN) !== 0;
+  }
+
   get isOpen(): boolean {
     return this.stream !== undefined;
   }
@@ -60,23 +69,26 @@ export class Connection {
     this.acceptedMs = this.receivedMs;
     this.receiveMaximum = packet.receiveMaximum;
     this.qosMax = packet.maximumQos;
-    this.retainAvailable = packet.retainAvailable;
     this.packetSizeMax = packet.maximumPacketSize;
     this.topicAliasMaximum = this.version === 5 ? packet.topicAliasMaximum : 0;
-    this.wildcardAvailable = packet.wildcardAvailable;
-    this.sharedAvailable = packet.sharedAvailable;
+    this.features =
+      (packet.retainAvailable ? RETAIN : 0) |
+      (packet.wildcardAvailable ? WILDCARD : 0) |
+      (packet.sharedAvailable ? SHARED : 0);
     this.aliasKnown = false;
   }
 
   /** Those subscriptions that the server did not rule out (MQTT 5 §3.2.2.3.11, §3.2.2.3.13). */
   takenFilters(wanted: readonly Subscription[]): readonly Subscription[] {
-    if (this.sharedAvailable && this.wildcardAvailable) return wanted;
+    const hasWildcard = (this.features & WILDCARD) !== 0;
+    const hasShared = (this.features & SHARED) !== 0;
+    if (hasWildcard && hasShared) return wanted;
     const taken: Subscription[] = [];
     for (let index = 0; index < wanted.length; index += 1) {
       const subscription = wanted[index] as Subscription;
       const { filter } = subscription;
       const isWild = filter.indexOf('+') >= 0 || filter.indexOf('#') >= 0;
-      if ((this.wildcardAvailable || !isWild) && (this.sharedAvailable || !isShared(filter))) {
+      if ((hasWildcard || !isWild) && (hasShared || !isShared(filter))) {
         taken.push(subscription);
       }
     }
@@ -131,6 +143,13 @@ export class Connection {
   acknowledge(type: number, packetId: number, reasonCode: number): void {
     const { transmit } = this.platform.memory;
     this.flush(writeAck(transmit, 0, type, packetId, this.version, reasonCode));
+  }
+
+  /** Sends DISCONNECT, where there is room for it. */
+  disconnect(reasonCode: number, sessionExpiryS?: number): void {
+    if (this.room < DISCONNECT_SIZE_MAX) return;
+    const { transmit } = this.platform.memory;
+    this.flush(writeDisconnect(transmit, 0, this.version, reasonCode, sessionExpiryS));
   }
 
   close(): void {

@@ -50,6 +50,11 @@ export class Session {
     return this.inflightCount === this.inflightMax;
   }
 
+  /** True when no exchange is under way, in either direction. */
+  get isIdle(): boolean {
+    return this.inflightCount === 0 && this.incomingCount === 0;
+  }
+
   /** Forgets everything: the server holds no session either. Packet ids go on counting. */
   clear(): void {
     this.inflightCount = 0;

@@ -119,6 +119,13 @@ export class Sampler {
     this.start();
   }
 
+  /** For deep sleep: true when a reset now leaves neither a gap nor a sensor without its state. */
+  secure(): boolean {
+    if (this.state !== undefined || this.counter === undefined) return false;
+    this.counter.close();
+    return true;
+  }
+
   /** Takes the samples that are due at `nowMs`. */
   tick(nowMs: number, device: Device): void {
     if (this.state !== undefined) {

@@ -5,6 +5,7 @@ import { Device } from '../../src/device.ts';
 import { type DeviceOptions, DeviceProfile } from '../../src/device-profile.ts';
 import { BrokerModel, type Taken } from './broker-model.ts';
 import { VirtualPlatform, type VirtualPlatformOptions } from './virtual-platform.ts';
+import type { VirtualWorld } from './virtual-world.ts';
 
 export const DEVICE_ID = 'd1';
 
@@ -19,9 +20,11 @@ export class DeviceScene {
   /** What the device told its program, in order. */
   readonly events: string[] = [];
   private readonly profile: DeviceProfile;
+  readonly world: VirtualWorld;
 
   constructor(options: Partial<DeviceOptions> = {}, platformOptions: VirtualPlatformOptions = {}) {
     this.platform = new VirtualPlatform(platformOptions);
+    this.world = this.platform.world;
     this.broker = new BrokerModel(this.platform.world);
     this.platform.link.listener = (socket) => this.broker.accept(socket);
     this.options = {
@@ -41,10 +44,6 @@ export class DeviceScene {
     };
     this.profile = new DeviceProfile(this.options);
     this.device = this.newDevice();
-  }
-
-  get world() {
-    return this.platform.world;
   }
 
   get link() {
@@ -85,6 +84,14 @@ export class DeviceScene {
   reset(): void {
     this.platform = this.platform.restart();
     this.device = this.newDevice();
+  }
+
+  /** As `reset`, from within a turn, and started. */
+  boot(): void {
+    this.platform = this.platform.restart();
+    const { platform, profile } = this;
+    this.device = new Device({ platform, id: DEVICE_ID, profile });
+    this.device.start();
   }
 
   cut(): void {

@@ -33,6 +33,8 @@ export interface VirtualPlatformOptions {
   readonly uncertaintyMs?: number;
   /** The partition 'buffer', which outlives a reset. */
   readonly buffer?: Partition;
+  /** Present = the device can sleep deeply: told when it does. Whoever is told wakes it. */
+  readonly onSleep?: (ms: number) => void;
 }
 
 /** What outlives a reset of the device. */
@@ -54,6 +56,7 @@ export class VirtualPlatform implements Platform {
   readonly randomNext: number[] = [];
   watchdogCount = 0;
   charge: number | undefined = undefined;
+  readonly sleep?: (ms: number) => void;
   private readonly options: VirtualPlatformOptions;
   private readonly randomSource: Random;
   private readonly timers: VirtualTimer[] = [];
@@ -70,6 +73,13 @@ export class VirtualPlatform implements Platform {
     this.link.roomLow = transmitSize;
     this.clock = new VirtualClock(this.world, options);
     this.world.onTurnEnd = () => this.memory.endTurn();
+    const { onSleep } = options;
+    if (onSleep !== undefined) {
+      this.sleep = (ms) => {
+        this.world.after(0, () => this.turnOff());
+        onSleep(ms);
+      };
+    }
   }
 
   createTimer(target: TimerTarget): Timer {
@@ -104,15 +114,20 @@ export class VirtualPlatform implements Platform {
 
   /** The platform after a reset: RAM, timers and connections are gone, settings are not. */
   restart(): VirtualPlatform {
-    this.off = true;
-    for (const timer of this.timers) timer.stop();
-    this.link.abandon();
+    this.turnOff();
     return new VirtualPlatform(this.options, {
       world: this.world,
       link: this.link,
       settings: this.settings,
       random: this.randomSource,
     });
+  }
+
+  private turnOff(): void {
+    if (this.off) return;
+    this.off = true;
+    for (const timer of this.timers) timer.stop();
+    this.link.abandon();
   }
 
   private checkPower(): void {
