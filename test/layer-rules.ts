@@ -40,7 +40,7 @@ const SERVER = /^@flotilla\/ota-server(\/|$)/;
 const SERVER_PURE = /^@flotilla\/ota-server\/(rollout|device-api|shadow)(\/|$)/;
 const NODE = /^node:/;
 /** Modules that Moddable's own build provides, and the port's native one. */
-const MODDABLE = /^(embedded:.+|crypt|time|timer|flotilla\/native)$/;
+const MODDABLE = /^(embedded:.+|crypt|time|sntp|timer|flotilla\/native)$/;
 /** The one file that every command imports; the build copies it into each package. */
 const LAUNCHER = 'scripts/launch.mjs';
 /** Packages that are not workspaces; that they are declared is checked for all alike. */

@@ -19,6 +19,7 @@ const FAKES: Readonly<Record<string, string>> = {
   'embedded:network/http/client': fake('http-client.ts'),
   'embedded:storage/key-value': fake('key-value.ts'),
   'embedded:storage/flash': fake('flash.ts'),
+  sntp: fake('sntp.ts'),
   timer: fake('timer.ts'),
   time: fake('time.ts'),
   crypt: fake('crypt.ts'),

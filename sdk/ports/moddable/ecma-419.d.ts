@@ -126,6 +126,16 @@ declare module 'time' {
   export default Time;
 }
 
+declare module 'sntp' {
+  export default class SNTP {
+    /** Told -1: no answer, the end; 1: the time in seconds since 1970, the end; 2: it tries again. */
+    constructor(
+      options: { readonly host: string },
+      callback: (message: number, value?: number) => void,
+    );
+  }
+}
+
 declare module 'crypt' {
   export class Digest {
     constructor(algorithm: 'SHA256');

@@ -20,6 +20,7 @@ import type {
 import { moddableCrypto } from './crypto.ts';
 import { openFirmware } from './firmware.ts';
 import { moddableHttp } from './http.ts';
+import { NetworkTime } from './network-time.ts';
 import { openPartition } from './partition.ts';
 import { ModdableSettings } from './settings.ts';
 import { connectStream } from './stream.ts';
@@ -31,6 +32,8 @@ export interface ModdablePlatformOptions {
   readonly settings?: string;
   /** Charge from 0 to 1, where the board can tell. */
   readonly battery?: () => number | undefined;
+  /** A time server by name or address; without one the time comes from the broker's side only. */
+  readonly timeServer?: string;
 }
 
 /** Moddable's timer takes 31 bits of ms. */
@@ -126,15 +129,18 @@ export class ModdablePlatform implements Platform {
   readonly crypto = moddableCrypto;
   readonly http = moddableHttp;
   readonly firmware?: Firmware;
+  /** Present with a time server. */
+  readonly networkTime: NetworkTime | undefined = undefined;
   private readonly charge: () => number | undefined;
 
   constructor(options: ModdablePlatformOptions = {}) {
-    const { battery, packetSizeMax = 1024, settings = 'flotilla' } = options;
+    const { battery, packetSizeMax = 1024, settings = 'flotilla', timeServer } = options;
     this.memory = new ModdableMemory(packetSizeMax);
     this.settings = new ModdableSettings(settings);
     this.charge = battery === undefined ? () => undefined : battery;
     const firmware = openFirmware(this.settings);
     if (firmware !== undefined) this.firmware = firmware;
+    if (timeServer !== undefined) this.networkTime = new NetworkTime(timeServer, this.clock);
   }
 
   createTimer(target: TimerTarget): TimerType {

@@ -123,6 +123,20 @@ describe('time', () => {
     expect(clock.epochMs()).toBe(2_000_000);
   });
 
+  test('comes from a time server, and is asked for again', () => {
+    const { clock } = new ModdablePlatform({ timeServer: 'time.example' });
+    expect(world.timeRequests[0]?.host).toBe('time.example');
+    world.timeRequests[0]?.answer(2);
+    world.timeRequests[0]?.answer(-1);
+    expect(clock.epochMs()).toBeNaN();
+    expect(world.timers[0]?.delayMs).toBe(60_000);
+    world.timers[0]?.callback();
+    world.timeRequests[1]?.answer(1, 1_767_225_600);
+    expect(clock.epochMs()).toBe(1_767_225_600_500);
+    expect(clock.epochUncertaintyMs()).toBe(1000);
+    expect(world.timers[1]?.delayMs).toBe(6 * 3_600_000);
+  });
+
   test('a timer fires once; a later start replaces it', () => {
     let count = 0;
     const timer = new ModdablePlatform().createTimer({

@@ -22,6 +22,7 @@ export const world = {
   calls: [] as string[],
   resetReason: 1,
   trial: false,
+  timeRequests: [] as { host: string; answer: (message: number, value?: number) => void }[],
 };
 
 export function resetWorld(): void {
@@ -33,4 +34,5 @@ export function resetWorld(): void {
   world.calls = [];
   world.resetReason = 1;
   world.trial = false;
+  world.timeRequests = [];
 }
