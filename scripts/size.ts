@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { buildSync, transformSync } from 'esbuild';
 import { Child } from '../bench/child.ts';
 import type { HeapReading } from '../bench/live/heap.ts';
+import { bundleForEspruino } from './espruino/bundle.ts';
 import { root } from './xs/bundle.ts';
 import { loadedDevice, measureDevice, PARTS } from './xs/device-heap.ts';
 import { bytesOn32 } from './xs/heap.ts';
@@ -20,7 +21,6 @@ import { bytesOn32 } from './xs/heap.ts';
 const RECORD = join(root, 'docs/sizes.md');
 const BEGIN = '<!-- sizes: begin, written by npm run size -- --update -->';
 const END = '<!-- sizes: end -->';
-const ESPRUINO_FILE = join(root, 'dist/espruino/flotilla.js');
 
 /** How much a figure may grow without its record being updated. */
 const GROWTH_MAX = 0.05;
@@ -61,18 +61,18 @@ function bundleSize(entry: string): number {
   return (result.outputFiles[0] as { contents: Uint8Array }).contents.length;
 }
 
-function byteFigures(): Figure[] {
+async function byteFigures(): Promise<Figure[]> {
   const modules = globSync('sdk/src/**/*.ts', { cwd: root })
     .map((path) => path.split(sep).join('/'))
     .sort()
     .map((path) => ({ name: path, value: moduleSize(join(root, path)), unit: 'B' }));
   const whole = bundleSize('sdk/src/index.ts');
-  const figures = [...modules, { name: 'whole SDK, bundled for XS', value: whole, unit: 'B' }];
-  if (existsSync(ESPRUINO_FILE)) {
-    const value = readFileSync(ESPRUINO_FILE).length;
-    figures.push({ name: 'core profile for Espruino', value, unit: 'B' });
-  }
-  return figures;
+  const { code } = await bundleForEspruino();
+  return [
+    ...modules,
+    { name: 'whole SDK, bundled for XS', value: whole, unit: 'B' },
+    { name: 'core profile for Espruino', value: Buffer.byteLength(code, 'latin1'), unit: 'B' },
+  ];
 }
 
 async function xsFigures(): Promise<Figure[]> {
@@ -149,7 +149,7 @@ async function main(): Promise<void> {
       update: { type: 'boolean' },
     },
   });
-  const figures = byteFigures();
+  const figures = await byteFigures();
   if (!values.bytes) figures.push(...(await xsFigures()), ...(await v8Figures()));
   console.log(table(figures));
   if (values.update && !values.bytes) update(figures);
