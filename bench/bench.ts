@@ -3,12 +3,14 @@
 
 import { Child } from './child.ts';
 import { LIVE_USAGE, runLive, UsageError } from './live/run.ts';
+import { OTA_USAGE, runOta } from './ota/run.ts';
 
 const BENCHMARKS: Readonly<Record<string, (argv: string[]) => Promise<boolean>>> = {
   live: runLive,
+  ota: runOta,
 };
 
-const USAGE = `usage: npm run bench -- live [options]\n\n${LIVE_USAGE}`;
+const USAGE = `usage: npm run bench -- NAME [options]\n\n${LIVE_USAGE}\n\n${OTA_USAGE}`;
 
 async function main([name, ...argv]: string[]): Promise<number> {
   const run = BENCHMARKS[name ?? ''];
