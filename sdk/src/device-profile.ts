@@ -9,6 +9,8 @@ import { type ClientOptions, ClientProfile } from './mqtt/client-profile.ts';
 import type { Packet, Qos, Subscription } from './mqtt/packet.ts';
 import { isShared, isSubscriptionFilter } from './mqtt/topic.ts';
 import { TopicTemplate } from './mqtt/topic-template.ts';
+import type { UpdateProfile } from './ota/update-profile.ts';
+import type { UpdateStage } from './ota/update-state.ts';
 import type { AdaptiveOptions } from './sampling/adaptive.ts';
 import type { AnomalyOptions } from './sampling/anomaly.ts';
 import { checkSensor } from './sampling/sensor-state.ts';
@@ -60,6 +62,8 @@ export interface DeviceEvents {
   onMessage?(device: Device, packet: Packet, source: Uint8Array): void;
   /** A telemetry message was given up: the buffer was full, or the server refused it for good. */
   onDropped?(device: Device, sequence: number): void;
+  /** Where an update stands; what is reported to the server, as it happens. */
+  onUpdateStage?(device: Device, stage: UpdateStage, reason: string): void;
 }
 
 export interface DeviceOptions extends ClientOptions {
@@ -86,6 +90,8 @@ export interface DeviceOptions extends ClientOptions {
   readonly shadowTopics?: string;
   /** Connection mode `wake`: connects now and then only, and sleeps in between. */
   readonly wake?: WakeOptions;
+  /** Firmware updates. Made by the program, so that one without them does not carry their code. */
+  readonly update?: UpdateProfile<Device>;
   /** Commands by name, beside the built-in `ping`. */
   readonly commands?: { readonly [name: string]: CommandHandler };
   readonly events?: DeviceEvents;
@@ -107,6 +113,8 @@ export class DeviceProfile {
   readonly shadowTopics: TopicTemplate;
   /** Absent: always connected. */
   readonly wake: WakeProfile | undefined;
+  /** Absent: the device takes no updates. */
+  readonly update: UpdateProfile<Device> | undefined;
   readonly commands: { readonly [name: string]: CommandHandler };
   readonly events: DeviceEvents;
   /** The will's payload, the same for all. */
@@ -130,6 +138,7 @@ export class DeviceProfile {
         ? this.client.topics
         : new TopicTemplate(options.shadowTopics);
     this.wake = options.wake === undefined ? undefined : new WakeProfile(options.wake);
+    this.update = options.update;
     this.commands = options.commands === undefined ? {} : options.commands;
     this.events = options.events === undefined ? {} : options.events;
     this.offlineStatus = offlineStatus();

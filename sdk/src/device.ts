@@ -12,11 +12,14 @@ import { PUBLISH_LATER, type PublishResult } from './mqtt/delivery.ts';
 import type { Packet, Subscription, Will } from './mqtt/packet.ts';
 import { UNSPECIFIED_ERROR } from './mqtt/reason-codes.ts';
 import { Session } from './mqtt/session.ts';
+import type { UpdateOwner, Updater } from './ota/update-client.ts';
+import type { UpdateStage } from './ota/update-state.ts';
 import type { Platform, Timer, TimerTarget } from './platform.ts';
 import { Sampler, type SamplerOwner } from './sampling/sampler.ts';
-import { SHADOW_TOPICS, Shadow, type ShadowOwner } from './shadow/shadow.ts';
+import { Shadow, type ShadowOwner } from './shadow/shadow.ts';
 import type { ShadowValue } from './shadow/shadow-value.ts';
 import { isOffline, writeAsleepStatus, writeOnlineStatus } from './status.ts';
+import { subscriptionsOf } from './subscriptions.ts';
 import { isFinal, Uplink } from './uplink.ts';
 import { Wake } from './wake.ts';
 
@@ -46,7 +49,7 @@ export class DeviceCounters {
   connects = 0;
 }
 
-export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarget {
+export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarget, UpdateOwner {
   readonly id: string;
   readonly platform: Platform;
   readonly profile: DeviceProfile;
@@ -62,6 +65,8 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   readonly shadow: Shadow<Device> | undefined;
   /** Present in connection mode `wake`. */
   readonly wake: Wake | undefined;
+  /** Present where the profile has updates. */
+  readonly updater: Updater<Device> | undefined;
   /** Made when the first command comes. */
   private commands: Commands | undefined = undefined;
   private diagnosticsDueMs = Number.POSITIVE_INFINITY;
@@ -90,6 +95,8 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     this.shadow =
       profile.shadow === undefined ? undefined : new Shadow<Device>(platform, profile.shadow, this);
     this.wake = profile.wake === undefined ? undefined : new Wake(this, profile.wake);
+    this.updater =
+      profile.update === undefined ? undefined : profile.update.createClient<Device>(this);
   }
 
   /** Connects and begins to sample, the first time within one interval. */
@@ -99,6 +106,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     this.startSampling();
     if (this.wake === undefined) this.client.start();
     else this.wake.start(this.platform.clock.monotonicMs(), wakeMs);
+    if (this.updater !== undefined) this.updater.start(this.platform.clock.monotonicMs());
     this.arm();
   }
 
@@ -127,6 +135,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
       this.client.publish(BIRTH, 'status', offlineStatus, 0, offlineStatus.length, 0, true);
     }
     if (this.wake !== undefined) this.wake.stop();
+    if (this.updater !== undefined) this.updater.stop();
     this.client.stop();
     this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
     this.timer.stop();
@@ -176,9 +185,11 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
 
   /** For deep sleep: true when RAM has nothing that would be lost, as of now. */
   secure(): boolean {
-    const { commands, sampler } = this;
-    if (commands !== undefined && commands.nextDeadlineMs() < Number.POSITIVE_INFINITY)
-      return false;
+    const { commands, sampler, updater } = this;
+    if (updater !== undefined && updater.isBusy) return false;
+    const hasCommands =
+      commands !== undefined && commands.nextDeadlineMs() < Number.POSITIVE_INFINITY;
+    if (hasCommands) return false;
     return this.uplink.outbox.secure() && sampler.secure();
   }
 
@@ -260,6 +271,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     this.client.tick(nowMs);
     if (this.shadow !== undefined) this.shadow.tick(nowMs);
     if (this.sampler.dueMs <= nowMs) this.sampler.tick(nowMs, this);
+    if (this.updater !== undefined && this.mayUpdate) this.updater.tick(nowMs);
     if (this.commands !== undefined) this.commands.tick(nowMs);
     this.drain();
     if (this.wake !== undefined) this.wake.tick(nowMs);
@@ -280,18 +292,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   }
 
   subscriptions(): readonly Subscription[] {
-    const { client, status, subscriptions, takesCommands } = this.profile;
-    const { topics } = client;
-    const filters = subscriptions.slice();
-    for (let index = 0; index < SHADOW_TOPICS.length && this.shadow !== undefined; index += 1) {
-      const filter = this.profile.shadowTopics.format(this.id, `shadow/${SHADOW_TOPICS[index]}`);
-      filters.push({ filter, qos: 1 });
-    }
-    if (takesCommands) filters.push({ filter: topics.format(this.id, 'commands'), qos: 1 });
-    // 3.1.1 has no will delay: the will of our own last connection may come after this birth.
-    const watches = status && this.client.version === 4;
-    if (watches) filters.push({ filter: topics.format(this.id, 'status'), qos: 0 });
-    return filters;
+    return subscriptionsOf(this);
   }
 
   onConnected(resumed: boolean): void {
@@ -340,6 +341,11 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
       if (this.commands === undefined) this.commands = new Commands(this);
       this.commands.receive(packet, source);
       this.arm();
+    } else if (
+      this.updater !== undefined &&
+      topics.matches(source, topicStart, topicEnd, this.id, 'ota/notify')
+    ) {
+      this.updater.checkNow();
     } else if (!this.takeShadow(packet, source)) {
       const { onMessage } = this.profile.events;
       if (onMessage !== undefined) onMessage(this, packet, source);
@@ -356,6 +362,22 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     this.drain();
     this.arm();
     return true;
+  }
+
+  // The update client's events.
+
+  onUpdateDue(): void {
+    this.arm();
+  }
+
+  onUpdateStage(stage: UpdateStage, reason: string): void {
+    const { onUpdateStage } = this.profile.events;
+    if (onUpdateStage !== undefined) onUpdateStage(this, stage, reason);
+  }
+
+  /** For the trial of a new image: true when every sensor can be read, undefined = not yet. */
+  checkSensors(): boolean | undefined {
+    return this.sampler.canRead(this) ? true : undefined;
   }
 
   /** The result of a command in scratch[0, size), as `writeResult` wrote it. */
@@ -404,6 +426,11 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     if (this.wake !== undefined) this.wake.rested(this.isAtRest);
   }
 
+  /** A device that sleeps has no network meanwhile. */
+  private get mayUpdate(): boolean {
+    return this.wake === undefined || this.wake.isAwake;
+  }
+
   /** Nothing is left to send, nor to hear of. */
   private get isAtRest(): boolean {
     const hasCommands =
@@ -411,6 +438,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     if (!this.isClear || hasCommands || (this.shadow !== undefined && !this.shadow.isSettled)) {
       return false;
     }
+    if (this.updater !== undefined && this.updater.isBusy) return false;
     return this.pendingCount + this.client.inflightCount === 0;
   }
 
@@ -449,6 +477,9 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     nextMs = Math.min(nextMs, this.uplink.nextDeadlineMs(nowMs));
     if (this.commands !== undefined) nextMs = Math.min(nextMs, this.commands.nextDeadlineMs());
     if (this.wake !== undefined) nextMs = Math.min(nextMs, this.wake.nextDeadlineMs());
+    if (this.updater !== undefined && this.mayUpdate) {
+      nextMs = Math.min(nextMs, this.updater.nextDeadlineMs);
+    }
     const shadowMs =
       this.shadow === undefined ? Number.POSITIVE_INFINITY : this.shadow.nextDeadlineMs;
     if (shadowMs > nowMs && shadowMs < nextMs) nextMs = shadowMs;

@@ -164,6 +164,8 @@ export interface Firmware {
   readonly trial: boolean;
   /** The inactive slot. */
   readonly slot: Partition;
+  /** The running image from its first byte on, to be read only; absent = no delta updates. */
+  readonly running?: Partition;
   /** Marks the inactive slot to be tried at the next boot. */
   stage(): void;
   /** Keeps the running image for good. */

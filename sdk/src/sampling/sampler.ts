@@ -119,6 +119,15 @@ export class Sampler {
     this.start();
   }
 
+  /** True when every sensor has a value now. */
+  canRead(device: Device): boolean {
+    const { sensors } = this;
+    for (let index = 0; index < sensors.length; index += 1) {
+      if (readSensor(sensors[index] as Sensor, device) === undefined) return false;
+    }
+    return true;
+  }
+
   /** For deep sleep: true when a reset now leaves neither a gap nor a sensor without its state. */
   secure(): boolean {
     if (this.state !== undefined || this.counter === undefined) return false;
