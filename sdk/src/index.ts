@@ -17,6 +17,14 @@ export {
 } from './device-profile.ts';
 export type { ClientOptions } from './mqtt/client-profile.ts';
 export type { Packet, ProtocolVersion, Qos, Subscription } from './mqtt/packet.ts';
+export type { TrustedKey } from './ota/manifest.ts';
+export {
+  type HealthCheck,
+  type UpdateOptions,
+  UpdateProfile,
+  type UpdateWindow,
+} from './ota/update-profile.ts';
+export type { UpdateStage } from './ota/update-state.ts';
 export * from './platform.ts';
 export type { AdaptiveOptions } from './sampling/adaptive.ts';
 export type { AnomalyOptions } from './sampling/anomaly.ts';
