@@ -97,6 +97,9 @@ export class Control {
     for (const line of control.releases.restore(stored.releases, stored.deltas)) {
       options.onError(new Error(`no longer trusted: ${line}`));
     }
+    for (const name of await control.releases.dropMissingBlobs()) {
+      options.onError(new Error(`no file ${name}: upload it again`));
+    }
     control.rollouts.restore(stored.rollouts, stored.events);
     await control.journal.flushed();
     return control;
@@ -134,7 +137,9 @@ export class Control {
 
   /** As `makeDelta`, for whom nobody waits: a Problem where it cannot begin. */
   startDelta(release: string, from: string): void {
-    this.releases.checkDelta(release, from);
+    const pair = this.releases.checkDelta(release, from);
+    // Each holds two images in memory: asked twice, it is still made once.
+    if (pair.release.deltasInWork.has(pair.from.id)) return;
     this.releases.makeDelta(release, from).catch(this.options.onError);
   }
 

@@ -60,7 +60,7 @@ export const rolloutInput = z.strictObject({
   release: z.string().describe('Id of a release, or its version where only one has it'),
   id: z
     .string()
-    .regex(/^[A-Za-z0-9._-]{1,64}$/, 'expected 1-64 of A-Z a-z 0-9 . _ -')
+    .regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,64}$/, 'expected 1-64 of A-Z a-z 0-9 . _ -')
     .optional()
     .describe('Default: the version and a number'),
   rollbackRelease: z

@@ -112,6 +112,25 @@ export class Releases {
     return untrusted;
   }
 
+  /**
+   * Finds what a restored folder or a power cut has left without its bytes: offering it would fail
+   * on every device. Such a release waits for its image again. Returns the names.
+   */
+  async dropMissingBlobs(): Promise<string[]> {
+    const missing: string[] = [];
+    for (const [name, size] of this.sizes) {
+      if ((await this.options.blobs.size(name)) === size) continue;
+      missing.push(name);
+      this.sizes.delete(name);
+      for (const release of this.byId.values()) {
+        if (release.images.some((image) => image.name === name)) release.ready = false;
+        const at = release.deltas.findIndex((delta) => delta.name === name);
+        if (at >= 0) release.deltas.splice(at, 1);
+      }
+    }
+    return missing;
+  }
+
   /** Adds a release without its image; the same envelope again is the same release. */
   async addEnvelope(envelope: Uint8Array): Promise<StoredRelease> {
     if (envelope.length > ENVELOPE_SIZE_MAX) {
@@ -136,7 +155,11 @@ export class Releases {
     const hash = createHash('sha256').update(envelope).digest('hex');
     const id = `${release.version}-${hash.slice(0, 8)}`;
     const known = this.byId.get(id);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      // Whoever sends it twice at once is told when it is stored, too.
+      await this.options.journal.flushed();
+      return known;
+    }
     if (this.byId.size >= RELEASE_COUNT_MAX) {
       throw new Problem(507, 'too-many-releases', `${RELEASE_COUNT_MAX} releases: remove old ones`);
     }

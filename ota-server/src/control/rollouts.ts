@@ -119,6 +119,8 @@ export class Rollouts {
       rollout.lastEvent = sequence;
       this.latestMs = Math.max(this.latestMs, at_ms);
       const effects = engine.step(rollout.state, JSON.parse(event) as engine.RolloutEvent, at_ms);
+      // A way back that was added after the start is known from that event alone.
+      rollout.rollbackRelease = rollout.state.head.rollbackRelease ?? rollout.rollbackRelease;
       this.remember(rollout, effects, at_ms);
     }
     for (const rollout of this.byId.values()) this.refresh(rollout);

@@ -8,6 +8,9 @@ import type { Device } from './devices.ts';
 import type { Target } from './input.ts';
 import type { StoredRelease } from './releases.ts';
 
+/** `versionPart` of the SDK: three numbers of at most nine digits, whatever comes after them. */
+const VERSION = /^(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?!\d)/;
+
 /** True for the devices that a rollout reaches for. */
 export function isTarget(device: Device, target: Target, release: StoredRelease): boolean {
   const { attributes, groups } = device.properties;
@@ -42,7 +45,10 @@ export function mayOffer(
 /** Whether the running version fulfils what the manifest asks of it. */
 function meets(running: string, requires: Release['requires']): boolean {
   if (requires === undefined) return true;
-  const order = compareVersions(running, requires.version);
+  // As the device reads it: what follows the numbers is a build, and without numbers none holds.
+  const numbers = VERSION.exec(running)?.slice(1).map(Number);
+  if (numbers === undefined) return false;
+  const order = compareVersions(numbers.join('.'), requires.version);
   switch (requires.comparison) {
     case 'greater':
       return order > 0;

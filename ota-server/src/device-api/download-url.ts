@@ -11,8 +11,8 @@ export type UrlMac = (text: string) => string;
 /** Why a URL is refused. */
 export type UrlRefusal = 'malformed' | 'wrong-signature' | 'expired';
 
-/** Device ids in paths: unreserved characters (RFC 3986 §2.3) and the colon of MAC addresses. */
-export const DEVICE_ID = /^[A-Za-z0-9._~:-]{1,128}$/;
+/** Device ids in paths: unreserved characters (RFC 3986 §2.3) and the colon of MAC addresses, but no dot segment. */
+export const DEVICE_ID = /^(?!\.{1,2}$)[A-Za-z0-9._~:-]{1,128}$/;
 /** Blobs are named by their SHA-256 and kind. */
 export const BLOB_NAME = /^[0-9a-f]{64}\.(bin|delta)$/;
 

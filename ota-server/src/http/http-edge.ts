@@ -39,6 +39,8 @@ export class HttpEdge {
       // A download that is cut resumes elsewhere; waiting for a slow one could take for ever.
       forceCloseConnections: true,
       routerOptions: { maxParamLength: PARAMETER_LENGTH_MAX },
+      // Of the router, before any route: they look like the other refusals.
+      frameworkErrors: (error, _request, reply) => sendProblem(reply, asProblem(error)),
     });
     const { app } = this;
     app.setValidatorCompiler(({ schema }) => validatorOf(schema as unknown as z.ZodType));

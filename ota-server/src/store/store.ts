@@ -1,7 +1,7 @@
 // What outlives the process: one SQLite file (kysely over better-sqlite3). The server reads it
 // once, at its start, and from then on adds what has changed, batch by batch.
 
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { Kysely, SqliteDialect, sql } from 'kysely';
@@ -67,6 +67,7 @@ const CHUNK_COUNT = 10_000;
 const LOCK_MS_MAX = 200;
 /** Of the folder: the key of the download URLs is in it. */
 const OWNER_ONLY = 0o700;
+const OWNER_FILE = 0o600;
 
 export class Store {
   private readonly db: Kysely<Tables>;
@@ -84,6 +85,8 @@ export class Store {
     try {
       if (dataDir !== IN_MEMORY) await mkdir(dataDir, { recursive: true, mode: OWNER_ONLY });
       const file = dataDir === IN_MEMORY ? IN_MEMORY : join(dataDir, 'flotilla-ota.sqlite');
+      // Before SQLite makes it as everybody's to read; its other files take over the mode.
+      if (file !== IN_MEMORY) await (await open(file, 'a', OWNER_FILE)).close();
       database = new Database(file, { timeout: LOCK_MS_MAX });
       // Two servers over one file would each overwrite what the other knows.
       database.pragma('locking_mode = exclusive');

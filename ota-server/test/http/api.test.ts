@@ -240,6 +240,46 @@ describe('operators', () => {
     expect((await world.admin('PUT', at, imageOf(6000, 11))).body.ready).toBe(true);
   });
 
+  test('ids that a path would swallow are refused', async () => {
+    for (const id of ['.', '..']) {
+      const device = await world.admin('POST', '/v1/devices', { devices: [{ id }] });
+      expect([device.status, device.body.errors[0].path]).toEqual([400, 'devices[0].id']);
+      const rollout = await world.admin('POST', '/v1/rollouts', { id, release: '2.0.0' });
+      expect([rollout.status, rollout.body.errors[0].path]).toEqual([400, 'id']);
+    }
+    const devices = [{ id: '...' }, { id: '.a' }];
+    expect((await world.admin('POST', '/v1/devices', { devices })).status).toBe(201);
+  });
+
+  test.each(['%ff', 'a'.repeat(500)])(
+    'what the router refuses is a problem, too: %s',
+    async (id) => {
+      const { body, status, type } = await world.admin('GET', `/v1/devices/${id}`);
+      expect([type, body.status]).toEqual(['application/problem+json', status]);
+    },
+  );
+
+  test('a delta that is asked for twice is made once', async () => {
+    const { control } = world.server;
+    const base = await control.addRelease(release('5.0.0', 20, imageOf(6000, 17)));
+    const { id } = await control.addRelease(release('5.1.0', 21, imageOf(6000, 19)));
+    const { releases } = control;
+    const make = releases.makeDelta;
+    let count = 0;
+    releases.makeDelta = (...pair) => {
+      count += 1;
+      return make.apply(releases, pair);
+    };
+    const path = `/v1/releases/${id}/deltas/from/${base.id}`;
+    const answers = await Promise.all([world.admin('POST', path), world.admin('POST', path)]);
+    releases.makeDelta = make;
+    expect([count, ...answers.map(({ status }) => status)]).toEqual([1, 202, 202]);
+    for (let turn = 0; releases.get(id).deltas.length === 0 && turn < 200; turn += 1) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(releases.get(id).deltas).toHaveLength(1);
+  });
+
   test('an upload that is cut leaves nothing, and the next one works', async () => {
     const content = imageOf(200_000, 13);
     const signed = release('4.0.0', 12, content);

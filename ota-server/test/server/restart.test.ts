@@ -1,5 +1,6 @@
 // A server that is killed and started again over what it had written by then.
 
+import { createHash } from 'node:crypto';
 import { cp, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -41,7 +42,10 @@ test('a rollout goes on where every acknowledged message had brought it', async 
   worlds.push(world);
   const { adminKeyFile, adminKey, control } = await world.start({ dataDir: join(folder, 'first') });
   expect(await readFile(adminKeyFile!, 'utf8')).toBe(`${adminKey}\n`);
-  expect((await stat(adminKeyFile!)).mode & 0o777).toBe(0o600);
+  // The key of the download URLs is in the database.
+  for (const name of ['admin.key', 'flotilla-ota.sqlite', 'flotilla-ota.sqlite-wal']) {
+    expect((await stat(join(folder, 'first', name))).mode & 0o777).toBe(0o600);
+  }
   const devices = await world.devices(60);
   const image = imageOf(3000, 3);
   await control.addRelease(release('1.1.0', 2, image));
@@ -107,4 +111,44 @@ test('a URL from before the restart is good after it; a key that is no longer tr
   device!.world = distrusting;
   expect((await device!.check()).update).toBeUndefined();
   expect(distrusting.errors.map(String)).toEqual([expect.stringContaining('no longer trusted')]);
+});
+
+test('a way back that was added after the start is known after a kill, too', async () => {
+  const world = new World();
+  worlds.push(world);
+  await world.start({ dataDir: join(folder, 'first') });
+  const [device] = await world.devices(1);
+  const image = imageOf(3000, 3);
+  const { control } = world.server;
+  await control.addRelease(release('2.0.0', 7, image));
+  await control.createRollout({ id: 'r', release: '2.0.0', waves: [{ percent: 100 }] });
+  await device!.follow('confirmed');
+  const digest = createHash('sha256').update(image).digest();
+  Object.assign(device!, { version: '2.0.0', digest, sequence: 7 });
+  const requires = { comparison: 'equal', version: '2.0.0' } as const;
+  await control.addRelease(release('1.0.0', 8, imageOf(4000, 5), { requires }));
+  await control.rollback('r');
+  device!.world = await killed(world, 'again');
+  expect((await device!.check()).update).toMatchObject({ version: '1.0.0' });
+});
+
+test('a release whose image is gone waits for it again, and is not offered meanwhile', async () => {
+  const world = new World();
+  worlds.push(world);
+  await world.start({ dataDir: join(folder, 'first') });
+  const [device] = await world.devices(1);
+  const image = imageOf(3000, 3);
+  const { id } = await world.server.control.addRelease(release('1.1.0', 2, image));
+  await world.server.control.createRollout({ release: '1.1.0', waves: [{ percent: 100 }] });
+  await world.close();
+  await rm(join(folder, 'first', 'blobs'), { recursive: true });
+  const next = new World();
+  worlds.push(next);
+  await next.start({ dataDir: join(folder, 'first') });
+  device!.world = next;
+  expect(next.errors.map(String)).toEqual([expect.stringContaining('upload it again')]);
+  expect((await device!.check()).update).toBeUndefined();
+  await next.server.control.releases.addImage(id, image);
+  const { update } = await device!.check();
+  expect((await device!.download(update!.sources[0]!.url)).status).toBe(200);
 });

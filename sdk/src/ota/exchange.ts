@@ -40,11 +40,11 @@ export class Exchange {
   private request: HttpRequest | undefined = undefined;
   private isReleased = false;
 
-  /** An answer of more than `sizeMax` bytes is 'too-large'. */
-  constructor(platform: Platform, sizeMax: number, owner: ExchangeOwner) {
+  /** Takes over `answer`, a claimed view; an answer that does not fit is 'too-large'. */
+  constructor(platform: Platform, answer: Uint8Array, owner: ExchangeOwner) {
     this.platform = platform;
     this.owner = owner;
-    this.answer = platform.memory.allocate(sizeMax);
+    this.answer = answer;
     this.sentMs = platform.clock.monotonicMs();
     this.dueMs = this.sentMs + EXCHANGE_MS_MAX;
   }

@@ -3,6 +3,7 @@
 
 import { pauseMs } from '../backoff.ts';
 import { type Firmware, type Platform, PowerLoss } from '../platform.ts';
+import { claim } from './claim.ts';
 import { DeltaStream } from './delta-stream.ts';
 import { Download, type DownloadOwner } from './download.ts';
 import type { Source } from './offer.ts';
@@ -18,6 +19,8 @@ const FAILURES_PER_CHECK = 3;
 /** Times that progress is stored in a download, about. */
 const PROGRESS_COUNT = 16;
 const DIGEST_SIZE = 32;
+/** Faults of the moment or of the token, which another source would have too. */
+const TRANSIENT = ['status 401', 'status 408', 'status 421', 'status 425', 'status 429'];
 
 export interface FetchOwner<Owner> {
   readonly platform: Platform;
@@ -58,14 +61,14 @@ export class ImageFetch<Owner> implements DownloadOwner {
   /** Bytes of the present download that the record counts. */
   private byteCountSaved = 0;
 
-  /** Claims work memory until `close`. */
-  constructor(owner: FetchOwner<Owner>, imageSize: number) {
+  /** Takes over `page`, a claimed view of `pageSize(slot)` bytes, until `close`. */
+  constructor(owner: FetchOwner<Owner>, imageSize: number, page: Uint8Array) {
     const { platform, record } = owner;
     const slot = (platform.firmware as NonNullable<Platform['firmware']>).slot;
     this.owner = owner;
     this.imageSize = imageSize;
-    this.page = platform.memory.allocate(pageSize(slot));
-    this.writer = new SlotWriter(slot, imageSize, this.page);
+    this.page = page;
+    this.writer = new SlotWriter(slot, imageSize, page);
     const { sectorSize } = slot;
     this.progressStep = Math.ceil(imageSize / PROGRESS_COUNT / sectorSize) * sectorSize;
     this.writer.begin(record.progress);
@@ -336,9 +339,21 @@ export class ImageFetch<Owner> implements DownloadOwner {
   }
 }
 
-/** The source is not there, or not what was told. */
+/** Undefined where there is no room for its work memory now: the next check tries again. */
+export function openFetch<Owner>(
+  owner: FetchOwner<Owner>,
+  imageSize: number,
+): ImageFetch<Owner> | undefined {
+  const { platform } = owner;
+  const { slot } = platform.firmware as Firmware;
+  const page = claim(platform, pageSize(slot));
+  return page === undefined ? undefined : new ImageFetch<Owner>(owner, imageSize, page);
+}
+
+/** The source is not there, or not what was told; a server that asks to wait (429) has it. */
 function isOfSource(reason: string): boolean {
-  return reason === 'wrong-size' || reason === 'bad-url' || reason.indexOf('status 4') === 0;
+  const isStatus = reason.indexOf('status 4') === 0 && TRANSIENT.indexOf(reason) < 0;
+  return reason === 'wrong-size' || reason === 'bad-url' || isStatus;
 }
 
 /** True when two digests are the same. */

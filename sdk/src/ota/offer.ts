@@ -48,6 +48,33 @@ export class Offer {
   readonly sources: Source[] = [];
 }
 
+/**
+ * The sources for the image that the manifest calls `name`: of several whole images (one for each
+ * slot) those whose URL ends in it. A server may have URLs without names: then all of them.
+ */
+export function sourcesFor(offer: Offer, name: string): readonly Source[] {
+  const found: Source[] = [];
+  let isNamed = false;
+  for (let index = 0; index < offer.sources.length; index += 1) {
+    const source = offer.sources[index] as Source;
+    if (source.base === undefined && !isNameOf(source.url, name)) continue;
+    if (source.base === undefined) isNamed = true;
+    found.push(source);
+  }
+  return isNamed ? found : offer.sources;
+}
+
+function isNameOf(url: string, name: string): boolean {
+  const query = url.indexOf('?');
+  const end = query < 0 ? url.length : query;
+  const start = end - name.length;
+  return (
+    start >= 0 &&
+    url.substring(start, end) === name &&
+    (start === 0 || url.charAt(start - 1) === '/')
+  );
+}
+
 /** Writes a document of text keys; what is undefined is left out. Returns its bytes. */
 export function encodeDocument(fields: { readonly [key: string]: unknown }): Uint8Array {
   const document: { [key: string]: unknown } = {};

@@ -58,10 +58,13 @@ export function countReset(record: UpdateRecord, firmware: Firmware): boolean {
   return true;
 }
 
-/** Index of the inactive slot, as far as the boot log tells which one runs. */
+/**
+ * Index of the inactive slot, as far as the boot log tells which one runs: from the recovery image
+ * (slot -1) the first one is written, as platforms have it.
+ */
 export function inactiveSlot(firmware: Firmware): number {
   const newest = newestEntry(firmware);
-  return newest !== undefined && newest.slot === 1 ? 0 : 1;
+  return newest === undefined || newest.slot === 0 ? 1 : 0;
 }
 
 function bootReason(firmware: Firmware): string {

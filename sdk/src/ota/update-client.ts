@@ -6,9 +6,9 @@
 // handlers. One exchange at a time, and a report that is not acknowledged goes before a check.
 
 import type { Firmware, Platform } from '../platform.ts';
-import { type FetchOwner, ImageFetch, isSameDigest } from './image-fetch.ts';
+import { type FetchOwner, type ImageFetch, isSameDigest, openFetch } from './image-fetch.ts';
 import { ManifestFields } from './manifest.ts';
-import { encodeDocument, type Offer, readOffer, type Source } from './offer.ts';
+import { encodeDocument, type Offer, readOffer, type Source, sourcesFor } from './offer.ts';
 import { SlotDigest } from './slot-digest.ts';
 import { confirmed, countReset, recallBoot } from './update-boot.ts';
 import { deferMs, lowestTimeS } from './update-conditions.ts';
@@ -166,7 +166,7 @@ export class Updater<Owner extends UpdateOwner> implements ServerOwner<Owner>, F
       uptimeS: Math.floor((nowMs - this.startMs) / 1000),
       abnormalResets: record.abnormalResets,
       class: this.profile.classId,
-      failed: record.phase === PHASE_FAILED ? record.version : undefined,
+      failed: record.phase === PHASE_FAILED ? record.version || undefined : undefined,
     });
   }
 
@@ -284,7 +284,7 @@ export class Updater<Owner extends UpdateOwner> implements ServerOwner<Owner>, F
       return;
     }
     this.imageSize = fields.size;
-    this.sources = offer.sources;
+    this.sources = sourcesFor(offer, fields.uri);
     if (isNew) {
       record.phase = PHASE_DOWNLOADING;
       this.enter('downloading', fields.timeUnknown ? 'time-unknown' : '');
@@ -383,8 +383,9 @@ export class Updater<Owner extends UpdateOwner> implements ServerOwner<Owner>, F
     }
     switch (this.state) {
       case 'downloading':
-        if (this.fetch === undefined) this.fetch = new ImageFetch<Owner>(this, this.imageSize);
-        this.fetch.supply(this.sources);
+        if (this.fetch === undefined) this.fetch = openFetch<Owner>(this, this.imageSize);
+        if (this.fetch === undefined) this.rest();
+        else this.fetch.supply(this.sources);
         break;
       case 'downloaded':
         this.verify(nowMs);
@@ -438,6 +439,7 @@ export class Updater<Owner extends UpdateOwner> implements ServerOwner<Owner>, F
 
   private stage(): void {
     if (!this.mayDownload()) {
+      this.record.stageCount -= 1;
       this.defer();
       return;
     }

@@ -3,6 +3,7 @@
 
 import { pauseMs } from '../backoff.ts';
 import type { Platform } from '../platform.ts';
+import { claim } from './claim.ts';
 import { Exchange, type ExchangeOwner } from './exchange.ts';
 import { ANSWER_SIZE_MAX, encodeDocument } from './offer.ts';
 import type { UpdateProfile } from './update-profile.ts';
@@ -113,7 +114,7 @@ export class UpdateServer<Owner> implements ExchangeOwner {
       attempt: record.attempt,
       stage: reportStage,
       reason: record.reportReason === '' ? undefined : record.reportReason,
-      version: record.version,
+      version: record.version === '' ? undefined : record.version,
       bytes: record.byteCount,
     });
     if (!this.post('report', body, REPORT_ANSWER_SIZE_MAX)) this.endReport(0);
@@ -122,21 +123,26 @@ export class UpdateServer<Owner> implements ExchangeOwner {
   onExchange(exchange: Exchange, reason?: string): void {
     const { answer, roundTripMs, size, status } = exchange;
     const isWhole = reason === undefined;
-    if (status >= 200 && status < 300) this.wasHeard = true;
     if (this.reporting !== '') {
+      // Of 2xx the one that our server says.
+      if (status === 204) this.wasHeard = true;
       this.close();
       // An answer that is too large to hold, or cut: its status says enough.
       this.endReport(status);
       return;
     }
     const isGood = isWhole && status === 200 && this.owner.onCheckAnswer(answer, size, roundTripMs);
+    // A page of somebody else's on the way (a captive portal) is not the server.
+    if (isGood) this.wasHeard = true;
     this.close();
     this.endCheck(isGood);
   }
 
   private post(path: string, body: Uint8Array, answerSizeMax: number): boolean {
     const { id, platform, profile, token } = this.owner;
-    const exchange = new Exchange(platform, answerSizeMax, this);
+    const answer = claim(platform, answerSizeMax);
+    if (answer === undefined) return false;
+    const exchange = new Exchange(platform, answer, this);
     this.exchange = exchange;
     const url = `${profile.url}/v1/devices/${id}/${path}`;
     if (exchange.post(url, token, body, profile.tls)) return true;
