@@ -14,7 +14,7 @@ export const root = join(folder, '../..');
 const ofOracle = createRequire(createRequire(import.meta.url).resolve('mqtt-packet'));
 
 /** Modules that XS has not, by what stands in for them. */
-const STAND_INS: Readonly<Record<string, string>> = {
+export const STAND_INS: Readonly<Record<string, string>> = {
   vitest: join(folder, 'inside/vitest.ts'),
   'node:assert': join(folder, 'inside/assert.ts'),
   buffer: ofOracle.resolve('buffer/index.js'),
@@ -24,6 +24,9 @@ const STAND_INS: Readonly<Record<string, string>> = {
   debug: join(folder, 'inside/debug.cjs'),
   'fast-check': join(folder, 'inside/fast-check.ts'),
 };
+
+/** node:crypto behind the test platform: a port of its own stands in. */
+export const NODE_CRYPTO = /ports\/node\/crypto\.ts$/;
 
 /** Names that a module declares at its top level; a `let` there is state, and throws. */
 function topLevelNames(path: string, code: string): string[] {
@@ -77,8 +80,7 @@ function standingIn(more: Readonly<Record<string, string>>): Plugin {
       setup.onLoad({ filter: /^/, namespace: 'missing' }, ({ path }) => ({
         contents: `throw new Error('XS has no ${path}');`,
       }));
-      // node:crypto behind the test platform: a port of its own stands in.
-      setup.onResolve({ filter: /ports\/node\/crypto\.ts$/ }, () => ({
+      setup.onResolve({ filter: NODE_CRYPTO }, () => ({
         path: join(folder, 'inside/crypto.ts'),
       }));
     },

@@ -2,8 +2,8 @@
 // of the SDK frozen before anything uses them.
 
 import { globSync, readFileSync } from 'node:fs';
-import { join, sep } from 'node:path';
-import { bundleForXs, root } from './bundle.ts';
+import { join, posix, sep } from 'node:path';
+import { bundleForXs, NODE_CRYPTO, root, STAND_INS } from './bundle.ts';
 import type { XsEngine } from './engine.ts';
 import { type Limits, newMachine, runFrom } from './heap.ts';
 
@@ -25,10 +25,35 @@ export interface SuiteOutcome extends Census {
   readonly files: readonly FileOutcome[];
 }
 
-/** Why a file stays on Node, or undefined: by what it imports and takes from its environment. */
-function reasonToStay(text: string): string | undefined {
-  if (/from 'node:(?!assert')/.test(text)) return 'needs Node itself';
-  return /process\.env\./.test(text) ? 'a campaign' : undefined;
+/** What a module imports to run, types aside. */
+function importsOf(text: string): string[] {
+  const statements = text.matchAll(/^(?:import|export) (?!type )[^;]*?'([^']+)';/gm);
+  return [...statements].map(([, name]) => name as string);
+}
+
+function textOf(path: string): string {
+  return readFileSync(join(root, path), 'utf8');
+}
+
+/** The import that leads this file, or what it imports, to a module that only Node has. */
+function wayToNode(path: string, seen = new Set<string>()): string | undefined {
+  if (seen.has(path)) return undefined;
+  seen.add(path);
+  for (const name of importsOf(textOf(path))) {
+    if (name.startsWith('node:') && !(name in STAND_INS)) return `${name} in ${path}`;
+    if (!name.startsWith('.')) continue;
+    const next = posix.join(posix.dirname(path), name);
+    const way = NODE_CRYPTO.test(next) ? undefined : wayToNode(next, seen);
+    if (way !== undefined) return way;
+  }
+  return undefined;
+}
+
+/** Why a test file stays on Node, or undefined. */
+function reasonToStay(path: string): string | undefined {
+  const way = wayToNode(path);
+  if (way !== undefined) return `needs Node itself: ${way}`;
+  return /process\.env\./.test(textOf(path)) ? 'a campaign' : undefined;
 }
 
 const LACKS_HALVES = 'its oracle is DataView.getFloat16, which this XS has not';
@@ -54,10 +79,25 @@ export const TESTS_LEFT_OUT: Readonly<Record<string, Readonly<Record<string, str
     "reading > says '?'": CHANGES_ENGINE,
     'comparing > equalsUtf8': LAX_TEXT,
   },
+  'sdk/test/deep-sleep.test.ts': {
+    'a device in deep sleep > wakes up early': SLOW,
+    'nothing is lost whatever': SLOW,
+  },
   'sdk/test/device-platform.test.ts': { 'what a device takes from its platform > one': SLOW },
   'sdk/test/buffer/flash-log.test.ts': {
     'flash log, ': SLOW,
     'wear > ': SLOW,
+  },
+  'sdk/test/ota/manifest.test.ts': {
+    'authentication > every other value': SLOW,
+    'fails closed > every command': SLOW,
+    'hostile manifests that are signed > every byte': SLOW,
+  },
+  'sdk/test/ota/update-client.test.ts': { 'an update > writes settings sparsely': SLOW },
+  'sdk/test/ota/update-trial.test.ts': {
+    'an outage > of the': SLOW,
+    'an outage > that lasts': SLOW,
+    'a power cut anywhere': SLOW,
   },
   'sdk/test/sampling/sampler.test.ts': {
     'a device > pays less than': "reads V8's own meter",
@@ -76,7 +116,7 @@ export function suiteFiles(): { readonly files: string[]; readonly staying: Map<
     .filter((path) => !path.startsWith('sdk/test/ports/'))
     .sort()
     .filter((path) => {
-      const reason = reasonToStay(readFileSync(join(root, path), 'utf8'));
+      const reason = reasonToStay(path);
       if (reason !== undefined) staying.set(path, reason);
       return reason === undefined;
     });

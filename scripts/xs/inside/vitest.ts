@@ -186,6 +186,7 @@ const CHECKS: Readonly<Record<string, Check>> = {
   toSatisfy: (actual: never, holds: (value: never) => boolean) => holds(actual),
   toBeTruthy: (actual) => Boolean(actual),
   toBeFalsy: (actual) => !actual,
+  toBeTypeOf: (actual, expected) => typeof actual === expected,
   toBeInstanceOf: (actual: unknown, expected: never) => (actual as object) instanceof expected,
   toBeGreaterThan: (actual, expected) => actual > expected,
   toBeGreaterThanOrEqual: (actual, expected) => actual >= expected,

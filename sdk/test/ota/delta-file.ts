@@ -1,9 +1,9 @@
 // Delta files for tests of the applier: from records that a test writes, with what they should
-// give by a model of its own. The real encoder is ota-server's, and is tested there against this
-// very applier.
+// give by a model of its own. Their blocks are stored, unless they are packed by what
+// deflated-delta.ts adds. The real encoder is ota-server's, and is tested there against this very
+// applier.
 
-import { constants, deflateRawSync } from 'node:zlib';
-import { Random } from '../support/random.ts';
+import { digestOf, type TestImage } from '../support/virtual-firmware.ts';
 
 export const CHUNK_SIZE = 4096;
 
@@ -39,30 +39,28 @@ export interface Head {
   readonly baseSize: number;
   readonly count: number;
   readonly magic?: string;
+  /** SHA-256 of the base. */
+  readonly digest?: Uint8Array;
 }
 
-export function headOf({ outputSize, baseSize, count, magic = 'FDL1' }: Head): Buffer {
+const DIGEST = Uint8Array.from({ length: 32 }, (_, index) => index + 1);
+
+export function headOf(fields: Head): Buffer {
+  const { baseSize, count, digest = DIGEST, magic = 'FDL1', outputSize } = fields;
   const head = Buffer.alloc(48);
   head.write(magic, 'latin1');
   head.writeUInt32LE(outputSize, 4);
   head.writeUInt32LE(baseSize, 8);
-  for (let index = 0; index < 32; index += 1) head[12 + index] = index + 1;
+  head.set(digest, 12);
   head.writeUInt32LE(count, 44);
   return head;
 }
 
-/** The most that a chunk may take of the body. */
-export const CHUNK_BODY_SIZE_MAX = 4112;
+/** Makes the body of a file: each chunk by itself, as a stream that goes on until the last ends it. */
+export type Pack = (chunks: readonly Uint8Array[]) => Uint8Array[];
 
-/** Each chunk deflated by itself, as a stream that goes on; stored where that is shorter. */
-export function deflateChunks(chunks: readonly Uint8Array[]): Buffer[] {
-  return chunks.map((chunk, index) => {
-    const isLast = index === chunks.length - 1;
-    const finishFlush = isLast ? constants.Z_FINISH : constants.Z_FULL_FLUSH;
-    const deflated = deflateRawSync(chunk, { windowBits: 10, level: 9, finishFlush });
-    return deflated.length > chunk.length + 5 ? storedBlock(chunk, isLast) : deflated;
-  });
-}
+export const storeChunks: Pack = (chunks) =>
+  chunks.map((chunk, index) => storedBlock(chunk, index === chunks.length - 1));
 
 export function storedBlock(content: Uint8Array, isLast = false): Buffer {
   const head = Buffer.alloc(5, isLast ? 1 : 0);
@@ -71,8 +69,18 @@ export function storedBlock(content: Uint8Array, isLast = false): Buffer {
   return Buffer.concat([head, content]);
 }
 
+interface FileOptions {
+  readonly pack?: Pack;
+  /** SHA-256 of the base, where anybody looks at it. */
+  readonly digest?: Uint8Array;
+}
+
 /** A file of these records, a list per chunk. */
-export function deltaFile(base: Uint8Array, chunks: readonly DeltaRecord[][]): DeltaFile {
+export function deltaFile(
+  base: Uint8Array,
+  chunks: readonly DeltaRecord[][],
+  { digest = DIGEST, pack = storeChunks }: FileOptions = {},
+): DeltaFile {
   const output: number[] = [];
   const entries: number[] = [];
   let old = 0;
@@ -89,9 +97,7 @@ export function deltaFile(base: Uint8Array, chunks: readonly DeltaRecord[][]): D
       old += record.kind === 'seek' ? record.by : size;
     }
   }
-  const bodies = deflateChunks(
-    chunks.length === 0 ? [new Uint8Array(0)] : chunks.map(encodeRecords),
-  );
+  const bodies = pack(chunks.length === 0 ? [new Uint8Array(0)] : chunks.map(encodeRecords));
   const table = Buffer.alloc(8 * chunks.length);
   const offsets: number[] = [];
   let offset = 0;
@@ -105,6 +111,7 @@ export function deltaFile(base: Uint8Array, chunks: readonly DeltaRecord[][]): D
     outputSize: output.length,
     baseSize: base.length,
     count: chunks.length,
+    digest,
   });
   const bytes = Buffer.concat([head, table, ...bodies]);
   return {
@@ -119,46 +126,32 @@ export function encodeRecords(records: readonly DeltaRecord[]): Uint8Array {
   return Uint8Array.from(records.flatMap(encodeRecord));
 }
 
-/** A base and valid records for it: every kind, every size, chunks of 4,096 bytes and a rest. */
-export function randomDelta(seed: number): { readonly base: Uint8Array; readonly file: DeltaFile } {
-  const random = new Random(seed);
-  const noise = (size: number) => Uint8Array.from({ length: size }, () => random.below(256));
-  const calm = (size: number) =>
-    Uint8Array.from({ length: size }, () => (random.oneIn(9) ? random.below(9) : 0));
-  const base = noise(random.oneIn(6) ? random.below(300) : random.below(12_000));
-  const outputSize = random.oneIn(8) ? random.below(3) : random.below(14_000);
+/** A delta of the simplest kind: copies what is the same at the same place, inserts the rest. */
+export function simpleDelta(base: TestImage, target: TestImage, pack?: Pack): Uint8Array {
   const chunks: DeltaRecord[][] = [];
   let old = 0;
-  const chunkOf = (size: number, isCalm: boolean) => {
+  for (let start = 0; start < target.bytes.length; start += CHUNK_SIZE) {
+    const end = Math.min(start + CHUNK_SIZE, target.bytes.length);
     const records: DeltaRecord[] = [];
-    let at = old;
-    for (let left = size; left > 0; ) {
-      if (random.oneIn(3)) {
-        const to = random.between(0, base.length);
-        records.push({ kind: 'seek', by: to - at });
-        at = to;
-      }
-      const part = random.oneIn(3) ? left : random.between(1, Math.min(left, 700));
-      const kind = part <= base.length - at ? random.below(3) : 2;
-      if (kind === 0) records.push({ kind: 'copy', size: part });
-      else if (kind === 1) records.push({ kind: 'add', bytes: calm(part) });
-      else {
-        const bytes = isCalm || random.oneIn(2) ? calm(part) : noise(part);
-        records.push({ kind: 'insert', bytes });
-      }
-      if (kind < 2) at += part;
-      left -= part;
+    const isSame = (at: number) => base.bytes[at] === target.bytes[at];
+    for (let at = start; at < end; ) {
+      const copies = isSame(at);
+      let size = 1;
+      while (at + size < end && isSame(at + size) === copies) size += 1;
+      if (copies) {
+        if (old !== at) records.push({ kind: 'seek', by: at - old });
+        records.push({ kind: 'copy', size });
+        old = at + size;
+      } else records.push({ kind: 'insert', bytes: target.bytes.subarray(at, at + size) });
+      at += size;
     }
-    return { records, at };
-  };
-  for (let done = 0; done < outputSize; done += CHUNK_SIZE) {
-    const size = Math.min(CHUNK_SIZE, outputSize - done);
-    let chunk = chunkOf(size, false);
-    // What is noise in many records takes more than an encoder may.
-    const taken = deflateChunks([encodeRecords(chunk.records)])[0]!.length;
-    if (taken > CHUNK_BODY_SIZE_MAX - 5) chunk = chunkOf(size, true);
-    chunks.push(chunk.records);
-    old = chunk.at;
+    chunks.push(records);
   }
-  return { base, file: deltaFile(base, chunks) };
+  const digest = digestOf(base);
+  const { bytes } = deltaFile(
+    base.bytes,
+    chunks,
+    pack === undefined ? { digest } : { digest, pack },
+  );
+  return new Uint8Array(bytes);
 }

@@ -1,3 +1,6 @@
+// SUIT envelopes against those of ./suit-envelope.ts. Those that are signed with ES256 are in
+// manifest-es256.test.ts: this file runs on XS too.
+
 import { decode, Tag } from 'cbor-x';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -16,12 +19,12 @@ import {
   cbor,
   DIGESTS,
   ed25519Signer,
-  es256Signer,
   installOf,
   manifestOf,
   map,
   type Parts,
   SIZES,
+  type Signer,
   seal,
   sha256,
   sharedOf,
@@ -32,7 +35,7 @@ import {
   VENDOR,
 } from './suit-envelope.ts';
 
-const signer = ed25519Signer();
+const signer = ed25519Signer(1);
 const keys = [signer.trusted];
 const GOOD = seal(manifestOf({ parameters: [[4, TIME_S + 100]], conditions: [4, 15] }), signer);
 
@@ -50,12 +53,15 @@ function read(
   return { code, fields };
 }
 
-function codeOf(parts: Parts, target: Partial<UpdateTarget> = {}): string | undefined {
-  return read(seal(manifestOf(parts), signer), { ...TARGET, ...target }).code;
-}
-
-/** Takes any signature, and notes what would have been computed in vain. */
+/** Takes any signature. */
 const credulous: Crypto = { ...nodeCrypto, verify: () => true };
+/** Its signatures are none: for what is judged after them. */
+const forger: Signer = { ...signer, sign: () => new Uint8Array(64) };
+
+function codeOf(parts: Parts, target: Partial<UpdateTarget> = {}): string | undefined {
+  const envelope = seal(manifestOf(parts), forger);
+  return read(envelope, { ...TARGET, ...target }, keys, credulous).code;
+}
 
 describe('a good envelope', () => {
   test.each([0, 1])('gives what it says for slot %i', (slot) => {
@@ -72,9 +78,8 @@ describe('a good envelope', () => {
     });
   });
 
-  test.each([-19, -8, -7, -9])('signed with COSE algorithm %i', (algorithm) => {
-    const other = algorithm <= -10 || algorithm === -8 ? ed25519Signer : es256Signer;
-    const by = other(algorithm);
+  test.each([-19, -8])('signed with COSE algorithm %i', (algorithm) => {
+    const by = ed25519Signer(2, algorithm);
     const envelope = seal(manifestOf(), by);
     expect(read(envelope, TARGET, [by.trusted]).code).toBeUndefined();
     expect(read(envelope, TARGET, keys).code).toBe('wrong-signature');
@@ -131,7 +136,7 @@ describe('authentication', () => {
 
   test('comes before anything of the manifest is read', () => {
     // Were it parsed first, this would be malformed.
-    const other = ed25519Signer();
+    const other = ed25519Signer(2);
     expect(read(seal(Uint8Array.of(0xff), other)).code).toBe('wrong-signature');
     expect(read(seal(Uint8Array.of(0xff), signer)).code).toBe('malformed');
   });
@@ -176,27 +181,6 @@ describe('authentication', () => {
     ['too much', new Uint8Array(ENVELOPE_SIZE_MAX + 1), 'too-long'],
   ])('%s', (_, envelope, code) => {
     expect(read(envelope).code).toBe(code);
-  });
-
-  test('an example of the draft: its signature is taken, its manifest is not in our profile', () => {
-    // draft-ietf-suit-manifest, appendix B, example 0, and the key of that appendix.
-    const envelope = Buffer.from(
-      'd86ba2025873825824822f58206658ea560262696dd1f13b782239a064da7c6c5cbaf52fded428a6fc83c7e5af' +
-        '584ad28443a10126a0f65840408d0816f9b510749bf6a51b066951e08a4438f849eb092a1ac768eed9de696c' +
-        '1b1dd35d82ef149e6a73a61976ad2cfe78444b8064293350a122f332cb49f0da035871a50101020003585fa2' +
-        '02818141000458568614a40150fa6b4a53d5ad5fdfbe9de663e4d41ffe02501492af1425695e48bf429b2d51' +
-        'f2ab45035824822f582000112233445566778899aabbccddeeff0123456789abcdeffedcba98765432100e19' +
-        '87d0010f020f074382030f0943821702',
-      'hex',
-    );
-    const info = Buffer.from(
-      'MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEhJaBGq4LqqvSYVcYnuzaJr6qi/Ebbz/m4rVlnIXbwK07HypLbAmB' +
-        'McCjbazR14vTgdzfsJwFLbM5kdtzOLSolg==',
-      'base64',
-    );
-    const key: TrustedKey = { algorithm: 'es256', key: new Uint8Array(info.subarray(-65)) };
-    expect(read(envelope, TARGET, [key]).code).toBe('malformed'); // It installs nothing.
-    expect(read(envelope).code).toBe('wrong-signature');
   });
 });
 
@@ -408,7 +392,7 @@ describe('fails closed', () => {
 
 describe('hostile manifests that are signed', () => {
   const manifest = manifestOf({ parameters: [[4, TIME_S + 1]], conditions: [4, 15] });
-  const outcome = (bytes: Uint8Array) => read(seal(bytes, signer), TARGET, keys, credulous);
+  const outcome = (bytes: Uint8Array) => read(seal(bytes, forger), TARGET, keys, credulous);
 
   test('every byte altered, every truncation: a code, or a result within its bounds', () => {
     for (let at = 0; at < manifest.length; at += 1) {

@@ -13,16 +13,8 @@ import {
 import { POISON_START, poisoned } from '../codec/bytes.ts';
 import { Random } from '../support/random.ts';
 import { VirtualMemory } from '../support/virtual-memory.ts';
-import {
-  CHUNK_SIZE,
-  type DeltaRecord,
-  deflateChunks,
-  deltaFile,
-  encodeRecords,
-  headOf,
-  randomDelta,
-  storedBlock,
-} from './delta-file.ts';
+import { deflateChunks, deflatedFile, randomDelta } from './deflated-delta.ts';
+import { CHUNK_SIZE, type DeltaRecord, encodeRecords, headOf, storedBlock } from './delta-file.ts';
 
 const SIZE_MAX = 1 << 20;
 
@@ -165,7 +157,7 @@ describe('a delta file', () => {
   test('reads the old image in pieces, in each once where it goes on', () => {
     const base = Uint8Array.from({ length: 8192 }, (_, index) => index % 251);
     const copy = { kind: 'copy', size: CHUNK_SIZE } as const;
-    const file = deltaFile(base, [[copy], [copy]]);
+    const file = deflatedFile(base, [[copy], [copy]]);
     const { output, readCount } = apply(file.bytes, base);
     expect(output.equals(base)).toBe(true);
     expect(readCount).toBe(8192 / 256);
@@ -176,7 +168,7 @@ describe('a delta file', () => {
     const noise = (): DeltaRecord[] => [
       { kind: 'insert', bytes: Uint8Array.from({ length: 4096 }, () => random.below(256)) },
     ];
-    const file = deltaFile(new Uint8Array(0), [noise(), noise(), noise()]);
+    const file = deflatedFile(new Uint8Array(0), [noise(), noise(), noise()]);
     expect(file.offsets).toEqual([0, 4103, 8206]);
     for (const size of [1, 4096]) {
       const { error, output } = apply(file.bytes, new Uint8Array(0), { sizes: [size] });
@@ -186,7 +178,7 @@ describe('a delta file', () => {
   });
 
   test('of nothing is a header and a final block', () => {
-    const file = deltaFile(new Uint8Array(10), []);
+    const file = deflatedFile(new Uint8Array(10), []);
     for (let size = 0; size < file.bytes.length; size += 1) {
       expect(apply(file.bytes.subarray(0, size), new Uint8Array(10)).error).toBe('truncated');
     }

@@ -1,9 +1,14 @@
-// Envelopes for tests, built with cbor-x and node:crypto alone: nothing of the code under test.
+// Envelopes for tests, built with cbor-x and noble alone: nothing of the code under test, and nothing
+// that XS has not.
 
-import { createHash, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { getPublicKey, hashes, sign } from '@noble/ed25519';
+import { sha256 as hash, sha512 } from '@noble/hashes/sha2.js';
 import { Encoder, Tag } from 'cbor-x';
 import type { TrustedKey } from '../../src/ota/cose.ts';
 import type { UpdateTarget } from '../../src/ota/manifest.ts';
+
+// Without it noble signs through WebCrypto, in promises.
+hashes.sha512 = sha512;
 
 const encoder = new Encoder({ useRecords: false, tagUint8Array: false, mapsAsObjects: false });
 
@@ -15,41 +20,38 @@ export function map(...pairs: readonly (readonly [unknown, unknown])[]): Map<unk
   return new Map(pairs);
 }
 
-export function sha256(...parts: readonly Uint8Array[]): Uint8Array {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part);
-  return new Uint8Array(hash.digest());
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return hash(bytes);
 }
 
 export interface Signer {
   readonly trusted: TrustedKey;
-  readonly privateKey: KeyObject;
+  /** COSE's name of what it signs with. */
   readonly algorithm: number;
+  readonly sign: (message: Uint8Array) => Uint8Array;
 }
 
-export function ed25519Signer(algorithm = -19): Signer {
-  const { privateKey, publicKey } = generateKeyPairSync('ed25519');
-  const info = publicKey.export({ format: 'der', type: 'spki' });
-  const key = new Uint8Array(info.subarray(info.length - 32));
-  return { trusted: { algorithm: 'ed25519', key }, privateKey, algorithm };
-}
-
-export function es256Signer(algorithm = -9): Signer {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const info = publicKey.export({ format: 'der', type: 'spki' });
-  const key = new Uint8Array(info.subarray(info.length - 65));
-  return { trusted: { algorithm: 'es256', key }, privateKey, algorithm };
+/** The key of that number. What it has signed once it has at hand: XS takes 3 ms to sign. */
+export function ed25519Signer(seed: number, algorithm = -19): Signer {
+  const secret = new Uint8Array(32).fill(seed);
+  const signed = new Map<string, Uint8Array>();
+  return {
+    trusted: { algorithm: 'ed25519', key: getPublicKey(secret) },
+    algorithm,
+    sign: (message) => {
+      const name = message.join();
+      const signature = signed.get(name) ?? sign(message, secret);
+      signed.set(name, signature);
+      return signature;
+    },
+  };
 }
 
 /** The COSE_Sign1 over a detached payload (RFC 9052 §4.4). */
-export function sign1(payload: Uint8Array, { algorithm, privateKey }: Signer): Uint8Array {
-  const header = cbor(map([1, algorithm]));
+export function sign1(payload: Uint8Array, signer: Signer): Uint8Array {
+  const header = cbor(map([1, signer.algorithm]));
   const message = cbor(['Signature1', header, new Uint8Array(0), payload]);
-  const isEd25519 = privateKey.asymmetricKeyType === 'ed25519';
-  const signature = isEd25519
-    ? sign(null, message, privateKey)
-    : sign('sha256', message, { key: privateKey, dsaEncoding: 'ieee-p1363' });
-  return cbor(new Tag([header, map(), null, new Uint8Array(signature)], 18));
+  return cbor(new Tag([header, map(), null, signer.sign(message)], 18));
 }
 
 /** Signs a manifest, whatever it is. */
@@ -76,8 +78,25 @@ export const TARGET: UpdateTarget = {
   timeS: TIME_S,
 };
 
+/** What one slot gets. */
+interface SlotImage {
+  readonly digest: Uint8Array;
+  readonly size: number;
+  readonly uri: string;
+}
+
+const IMAGES: readonly SlotImage[] = [0, 1].map((slot) => ({
+  digest: DIGESTS[slot] as Uint8Array,
+  size: SIZES[slot] as number,
+  uri: URIS[slot] as string,
+}));
+
 /** What a test wants otherwise. */
 export interface Parts {
+  readonly vendorId?: Uint8Array;
+  readonly classId?: Uint8Array;
+  /** By slot. */
+  readonly images?: readonly SlotImage[];
   readonly sequence?: unknown;
   readonly version?: unknown;
   /** Parameters beside vendor and class. */
@@ -94,24 +113,22 @@ export interface Parts {
   readonly members?: readonly (readonly [unknown, unknown])[];
 }
 
-export function sharedOf({ conditions = [], parameters = [] }: Parts): unknown[] {
-  const slots = [0, 1].map((slot) =>
-    cbor([
-      ...[20, map([5, slot]), 5, 5],
-      ...[20, map([3, cbor([-16, DIGESTS[slot]])], [14, SIZES[slot]])],
-    ]),
+export function sharedOf(parts: Parts): unknown[] {
+  const { classId = CLASS, conditions = [], parameters = [], vendorId = VENDOR } = parts;
+  const slots = (parts.images ?? IMAGES).map(({ digest, size }, slot) =>
+    cbor([20, map([5, slot]), 5, 5, 20, map([3, cbor([-16, digest])], [14, size])]),
   );
-  const first = map([1, VENDOR], [2, CLASS], ...parameters);
+  const first = map([1, vendorId], [2, classId], ...parameters);
   return [20, first, 15, slots, 1, 15, 2, 15, ...conditions];
 }
 
-export function installOf(): unknown[] {
-  const slots = [0, 1].map((slot) => cbor([20, map([5, slot]), 5, 5, 20, map([21, URIS[slot]])]));
+export function installOf({ images = IMAGES }: Parts = {}): unknown[] {
+  const slots = images.map(({ uri }, slot) => cbor([20, map([5, slot]), 5, 5, 20, map([21, uri])]));
   return [15, slots, 21, 2, 3, 15];
 }
 
 export function manifestOf(parts: Parts = {}): Uint8Array {
-  const { install = installOf(), shared = sharedOf(parts), validate = [3, 15] } = parts;
+  const { install = installOf(parts), shared = sharedOf(parts), validate = [3, 15] } = parts;
   const { components = [[Uint8Array.of(0)]], invoke, sequence = 7, version = '2.0.0' } = parts;
   const { text = map(['en', map([[Uint8Array.of(0)], map([6, version])])]) } = parts;
   const common = map([2, components], [4, cbor(shared)]);
@@ -125,4 +142,33 @@ export function manifestOf(parts: Parts = {}): Uint8Array {
     [23, cbor(text)],
   ];
   return cbor(map(...members));
+}
+
+/** One release, the same for either slot. */
+export interface ReleaseFields {
+  readonly sequence: number;
+  readonly version: string;
+  readonly vendorId: Uint8Array;
+  readonly classId: Uint8Array;
+  readonly digest: Uint8Array;
+  readonly size: number;
+  readonly expiresS?: number;
+  /** The running version must be at least this, [major, minor, patch]. */
+  readonly versionMin?: readonly number[];
+}
+
+/** The envelope of a release, as ota-server writes it. */
+export function releaseEnvelope(fields: ReleaseFields, signer: Signer): Uint8Array {
+  const { digest, expiresS, size, versionMin, ...parts } = fields;
+  const uri = `${Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('')}.bin`;
+  const image: SlotImage = { digest, size, uri };
+  const expiry = expiresS === undefined ? [] : [[4, expiresS] as const];
+  const least = versionMin === undefined ? [] : [[28, cbor([2, versionMin])] as const];
+  const manifest = manifestOf({
+    ...parts,
+    images: [image, image],
+    parameters: [...expiry, ...least],
+    conditions: [...least, ...expiry].flatMap(([name]) => [name, 15]),
+  });
+  return seal(manifest, signer);
 }

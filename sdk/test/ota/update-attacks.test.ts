@@ -2,34 +2,24 @@
 // but a signed, fitting and fresh image staged, and every refusal is reported with its reason.
 
 import { describe, expect, test } from 'vitest';
-import { TestKey, writeTestEnvelope } from '../support/test-envelope.ts';
 import {
-  CLASS,
+  envelopeOf,
   image,
   KEY,
   NEXT,
   RUNNING,
   START_MS,
-  sha256,
+  similar,
   UpdateScene,
-  VENDOR,
 } from '../support/update-scene.ts';
-import { similar, simpleDelta } from './deltas.ts';
+import { simpleDelta } from './delta-file.ts';
+import { ed25519Signer, type ReleaseFields } from './suit-envelope.ts';
 
 const DAY_MS = 24 * 3600_000;
-const FIELDS = {
-  sequence: 2,
-  version: NEXT.version,
-  vendorId: VENDOR,
-  classId: CLASS,
-  image: NEXT.bytes,
-};
 
-type Fields = Partial<Parameters<typeof writeTestEnvelope>[0]>;
-
-function sceneWith(fields: Fields, key = KEY): UpdateScene {
+function sceneWith(fields: Partial<ReleaseFields>, key = KEY): UpdateScene {
   const scene = new UpdateScene();
-  scene.release(NEXT, { envelope: writeTestEnvelope({ ...FIELDS, ...fields }, key) });
+  scene.release(NEXT, { envelope: envelopeOf(NEXT, fields, key) });
   return scene;
 }
 
@@ -143,9 +133,7 @@ describe('endless data', () => {
     for (const delta of [honest, lying]) {
       const scene = new UpdateScene();
       scene.release(target);
-      scene.server.blobs.set('/delta', delta);
-      const base = sha256(RUNNING.bytes);
-      scene.server.update?.sources.unshift({ url: '/delta', size: delta.length, base });
+      scene.server.offerDelta(delta, RUNNING);
       scene.start();
       expect(scene.untilConfirmed(target)).toBe(true);
       expect(scene.boot.violations).toEqual([]);
@@ -196,13 +184,13 @@ test('mix and match: a release for a newer running version is refused', () => {
 
 describe('arbitrary software', () => {
   test('a key that is not trusted', () => {
-    const scene = sceneWith({}, new TestKey(8));
+    const scene = sceneWith({}, ed25519Signer(8));
     scene.start();
     expectRefused(scene, 'wrong-signature');
   });
 
   test('any byte of the envelope altered', () => {
-    const good = writeTestEnvelope(FIELDS, KEY);
+    const good = envelopeOf(NEXT);
     for (let at = 0; at < good.length; at += 7) {
       const envelope = good.slice();
       envelope[at]! ^= 1 << (at & 7);

@@ -2,8 +2,10 @@
 // server or a link can put in the way.
 
 import { describe, expect, test } from 'vitest';
-import { image, NEXT, RUNNING, START_MS, sha256, UpdateScene } from '../support/update-scene.ts';
-import { similar, simpleDelta } from './deltas.ts';
+import { image, NEXT, RUNNING, START_MS, similar, UpdateScene } from '../support/update-scene.ts';
+import { digestOf } from '../support/virtual-firmware.ts';
+import { simpleDelta } from './delta-file.ts';
+import { PACKED_DELTA, PACKED_TARGET } from './packed-delta.ts';
 
 const HOUR_MS = 3600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -36,41 +38,47 @@ describe('an update', () => {
     scene.advance(2 * HOUR_MS);
     const first = scene.server.checks[0];
     expect(first).toMatchObject({ version: '1.0.0', sequence: 0, abnormalResets: 0 });
-    expect(Buffer.from(first?.digest as Uint8Array)).toEqual(Buffer.from(sha256(RUNNING.bytes)));
+    expect(new Uint8Array(first?.digest as Uint8Array)).toEqual(digestOf(RUNNING));
     const last = scene.server.checks.at(-1);
     expect(last).toMatchObject({ version: '2.0.0', sequence: 2, abnormalResets: 1 });
     expect(last?.uptimeS).toBeGreaterThan(3000);
   });
 
-  test('takes a delta where its base is the running image', () => {
-    const target = similar(RUNNING, '2.0.0');
-    const delta = simpleDelta(RUNNING, target);
+  const plain = similar(RUNNING, '2.0.0');
+  test.each([
+    ['stored', plain, simpleDelta(RUNNING, plain)],
+    ['deflated', PACKED_TARGET, PACKED_DELTA],
+  ] as const)('takes a delta, %s, where its base is the running image', (_, target, delta) => {
     const scene = new UpdateScene();
     scene.release(target);
     scene.server.blobs.set('/delta', delta);
     const { sources } = scene.server.update!;
-    sources.push({ url: '/other', size: 100, base: sha256(NEXT.bytes) });
-    sources.push({ url: '/delta', size: delta.length, base: sha256(RUNNING.bytes) });
+    sources.push({ url: '/other', size: 100, base: digestOf(NEXT) });
+    sources.push({ url: '/delta', size: delta.length, base: digestOf(RUNNING) });
     scene.start();
     expect(scene.untilConfirmed(target)).toBe(true);
     expect(scene.http.readCount).toBe(delta.length);
     expect(scene.server.reports.at(-1)?.bytes).toBe(delta.length);
   });
 
-  test.each(['altered', 'gone', 'of another base'])('falls back from a delta that is %s', (how) => {
-    const target = similar(RUNNING, '2.0.0');
-    const delta = simpleDelta(how === 'of another base' ? NEXT : RUNNING, target);
-    if (how === 'altered') delta[delta.length >> 1]! ^= 0x55;
-    const scene = new UpdateScene();
-    scene.release(target);
-    if (how !== 'gone') scene.server.blobs.set('/delta', delta);
-    const base = sha256(RUNNING.bytes);
-    scene.server.update?.sources.unshift({ url: '/delta', size: delta.length, base });
-    scene.start();
-    expect(scene.untilConfirmed(target, HOUR_MS)).toBe(true);
-    expect(scene.boot.violations).toEqual([]);
-    expect(scene.http.log.filter((line) => line.endsWith('.bin'))).toHaveLength(1);
-  });
+  test.each(['altered', 'damaged', 'gone', 'of another base'])(
+    'falls back from a delta that is %s',
+    (how) => {
+      const target = similar(RUNNING, '2.0.0');
+      const delta = simpleDelta(how === 'of another base' ? NEXT : RUNNING, target);
+      // In what it inserts, or in the size of its first block.
+      if (how === 'altered') delta[delta.length >> 1]! ^= 0x55;
+      if (how === 'damaged') delta[48 + 8 * delta[44]! + 1]! ^= 0x55;
+      const scene = new UpdateScene();
+      scene.release(target);
+      scene.server.offerDelta(delta, RUNNING);
+      if (how === 'gone') scene.server.blobs.delete('/blobs/delta');
+      scene.start();
+      expect(scene.untilConfirmed(target, HOUR_MS)).toBe(true);
+      expect(scene.boot.violations).toEqual([]);
+      expect(scene.http.log.filter((line) => line.endsWith('.bin'))).toHaveLength(1);
+    },
+  );
 
   test('writes settings sparsely and each sector of the slot once', () => {
     const large = image('3.0.0', 60 * 4096 + 1, 4);
@@ -435,12 +443,7 @@ test.each(['the image', 'a delta'])(
     const scene = new UpdateScene();
     const target = what === 'a delta' ? similar(RUNNING, '2.0.0') : NEXT;
     scene.release(target);
-    if (what === 'a delta') {
-      const delta = simpleDelta(RUNNING, target);
-      const base = sha256(RUNNING.bytes);
-      scene.server.blobs.set('/delta', delta);
-      scene.server.update?.sources.unshift({ url: '/delta', size: delta.length, base });
-    }
+    if (what === 'a delta') scene.server.offerDelta(simpleDelta(RUNNING, target), RUNNING);
     scene.start();
     scene.until(() => scene.updater.record.progress > 0);
     scene.world.turn(() => scene.updater.stop());

@@ -3,9 +3,10 @@
 
 import { describe, expect, test } from 'vitest';
 import { Random, seedOf } from '../support/random.ts';
-import { image, sha256, UpdateScene } from '../support/update-scene.ts';
+import { image, similar, UpdateScene } from '../support/update-scene.ts';
 import type { HttpAnswer } from '../support/virtual-http.ts';
-import { similar, simpleDelta } from './deltas.ts';
+import { deflateChunks } from './deflated-delta.ts';
+import { simpleDelta } from './delta-file.ts';
 
 const SEED = 20260101;
 const RUN_COUNT = 120;
@@ -13,7 +14,7 @@ const FAULTS_MS = 2 * 3600_000;
 
 const OLD = image('1.0.0', 30_000, 3);
 const NEW = similar(OLD, '2.0.0');
-const DELTA = simpleDelta(OLD, NEW);
+const DELTA = simpleDelta(OLD, NEW, deflateChunks);
 const STATUSES = [301, 400, 401, 403, 404, 410, 416, 429, 500, 503];
 
 function flipped(bytes: Uint8Array, random: Random): Uint8Array {
@@ -63,11 +64,7 @@ function run(seed: number): string {
   });
   scene.server.pollS = 600;
   scene.release(NEW);
-  if (random.oneIn(2)) {
-    scene.server.blobs.set('/blobs/delta', DELTA);
-    const source = { url: '/blobs/delta', size: DELTA.length, base: sha256(OLD.bytes) };
-    scene.server.update?.sources.unshift(source);
-  }
+  if (random.oneIn(2)) scene.server.offerDelta(DELTA, OLD);
   const oneIn = random.pick([1, 2, 4, 10]);
   let isOver = false;
   scene.server.fault = (kind, answer) => {

@@ -19,7 +19,7 @@ const OPTIONS: UpdateOptions<unknown> = {
   token: 'secret',
   vendorId: VENDOR,
   classId: CLASS,
-  keys: [{ algorithm: 'ed25519', key: KEY.publicKey }],
+  keys: [KEY.trusted],
 };
 
 describe('options', () => {

@@ -2,24 +2,21 @@
 // with the right image confirmed, never stages another, and hardly downloads twice.
 
 import { describe, expect, test } from 'vitest';
-import { image, NEXT, sha256, UpdateScene } from '../support/update-scene.ts';
+import { image, NEXT, similar, UpdateScene } from '../support/update-scene.ts';
 import type { TestImage } from '../support/virtual-firmware.ts';
-import { similar, simpleDelta } from './deltas.ts';
+import { deflateChunks } from './deflated-delta.ts';
+import { simpleDelta } from './delta-file.ts';
 
 const OLD = image('1.0.0', 60_000, 3);
 const SIMILAR = similar(OLD, '2.1.0');
-const DELTA = simpleDelta(OLD, SIMILAR);
+const DELTA = simpleDelta(OLD, SIMILAR, deflateChunks);
 
 function sceneFor(target: TestImage, delta: Uint8Array | undefined): UpdateScene {
   const scene = new UpdateScene(
     delta === undefined ? { sectorSize: 1024, sectorCount: 32 } : { running: OLD },
   );
   scene.release(target);
-  if (delta !== undefined) {
-    scene.server.blobs.set('/blobs/delta', delta);
-    const source = { url: '/blobs/delta', size: delta.length, base: sha256(OLD.bytes) };
-    scene.server.update?.sources.unshift(source);
-  }
+  if (delta !== undefined) scene.server.offerDelta(delta, OLD);
   return scene;
 }
 

@@ -21,22 +21,42 @@ import type {
   TimerTarget,
 } from '../../src/platform.ts';
 import { PowerLoss } from '../../src/platform.ts';
+import { ed25519Signer, type ReleaseFields, releaseEnvelope } from '../ota/suit-envelope.ts';
 import { Random } from './random.ts';
-import { TestKey, writeTestEnvelope } from './test-envelope.ts';
-import { type PowerSwitch, sha256, type TestImage, VirtualBoot } from './virtual-firmware.ts';
+import { digestOf, type PowerSwitch, type TestImage, VirtualBoot } from './virtual-firmware.ts';
 import { type HttpAnswer, VirtualHttp } from './virtual-http.ts';
 import { VirtualPlatform, type VirtualPlatformOptions } from './virtual-platform.ts';
 
 export const BASE_URL = 'http://ota.test';
 export const VENDOR = new Uint8Array(16).fill(0xa1);
 export const CLASS = new Uint8Array(16).fill(0xc2);
-export const KEY = new TestKey(7);
+export const KEY = ed25519Signer(7);
 export const START_MS = Date.UTC(2026, 0, 1);
 
 export function image(version: string, size: number, seed = 1): TestImage {
   const random = new Random(seed);
   const bytes = Uint8Array.from({ length: size }, () => random.uint32() & 255);
   return { version, bytes };
+}
+
+/** The base with a third of its bytes changed, in runs. */
+export function similar(base: TestImage, version: string): TestImage {
+  const other = image(version, base.bytes.length, 9).bytes;
+  const bytes = base.bytes.map((byte, at) => (at % 600 < 200 ? (other[at] as number) : byte));
+  return { version, bytes };
+}
+
+/** The signed envelope of an image, for this scene's devices. */
+export function envelopeOf(target: TestImage, fields: Partial<ReleaseFields> = {}, signer = KEY) {
+  const usual: ReleaseFields = {
+    sequence: 2,
+    version: target.version,
+    vendorId: VENDOR,
+    classId: CLASS,
+    digest: digestOf(target),
+    size: target.bytes.length,
+  };
+  return releaseEnvelope({ ...usual, ...fields }, signer);
 }
 
 export interface ReportBody {
@@ -105,19 +125,17 @@ export class UpdateServerModel {
       rollout: 'r1',
       attempt: 1,
       version,
-      envelope: writeTestEnvelope(
-        {
-          sequence: fields.sequence ?? 2,
-          version,
-          vendorId: VENDOR,
-          classId: CLASS,
-          image: bytes,
-        },
-        KEY,
-      ),
+      envelope: envelopeOf(target, { sequence: fields.sequence ?? 2 }),
       sources: [{ url, size: bytes.length }],
       ...fields,
     };
+  }
+
+  /** Offers a delta from `base` before anything else. */
+  offerDelta(delta: Uint8Array, base: TestImage): void {
+    const url = '/blobs/delta';
+    this.blobs.set(url, delta);
+    this.update?.sources.unshift({ url, size: delta.length, base: digestOf(base) });
   }
 
   stages(): string[] {
@@ -315,7 +333,7 @@ export class UpdateScene {
       token: 'secret',
       vendorId: VENDOR,
       classId: CLASS,
-      keys: [{ algorithm: 'ed25519', key: KEY.publicKey }],
+      keys: [KEY.trusted],
       ...options,
     });
   }
@@ -425,5 +443,3 @@ function encodeBody(value: unknown): Uint8Array {
   const bytes = new Uint8Array(8192);
   return bytes.slice(0, writeValue(bytes, 0, value, 8));
 }
-
-export { sha256 };
