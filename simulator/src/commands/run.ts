@@ -5,6 +5,7 @@ import { dirname } from 'node:path';
 import type { ArgumentsCamelCase, Argv, CommandModule } from 'yargs';
 import { LiveRun } from '../live/live-run.ts';
 import { RunError } from '../live/preflight.ts';
+import type { RemoteServer } from '../live/update-part.ts';
 import { renderJunit } from '../report/junit.ts';
 import { Progress } from '../report/progress.ts';
 import { redact } from '../report/redact.ts';
@@ -24,6 +25,8 @@ interface RunArguments {
   ci: boolean;
   run?: string;
   yesIMayLoad?: string;
+  otaServer?: string;
+  otaKey?: string;
   summaryExport?: string;
   junit?: string;
   json: boolean;
@@ -65,11 +68,17 @@ function options(command: Argv): Argv {
       type: 'string',
       describe: 'HOST with a public address that may get more than 100 devices',
     })
+    .option('ota-server', {
+      type: 'string',
+      describe: 'URL of an OTA server to use; default: one of its own, on loopback',
+    })
+    .option('ota-key', { type: 'string', describe: 'Admin key of that server (or OTA_KEY is set)' })
     .option('ci', { type: 'boolean', default: false, describe: 'At the scale of its ci: block' })
     .option('summary-export', { type: 'string', describe: 'Write the summary as JSON to FILE' })
     .option('junit', { type: 'string', describe: 'Write JUnit XML to FILE' })
     .option('json', { type: 'boolean', default: false, describe: 'Print the summary as JSON' })
-    .check(({ run: id, workers }) => {
+    .check(({ otaKey, otaServer, run: id, workers }) => {
+      checkOtaServer(otaServer, otaKey);
       if (workers !== undefined && !(Number.isInteger(workers) && workers > 0)) {
         throw new Error('--workers: expected a whole number from 1 on');
       }
@@ -111,6 +120,7 @@ async function run(args: ArgumentsCamelCase<RunArguments>): Promise<void> {
     ...given('workers', args.workers),
     ...given('run', args.run),
     ...given('allowedHost', args.yesIMayLoad),
+    ...given('otaServer', otaServerOf(args)),
     onProgress: (snapshot, elapsedMs) => progress.update(snapshot, elapsedMs),
   });
   const stopListening = onInterrupt(liveRun);
@@ -123,6 +133,29 @@ async function run(args: ArgumentsCamelCase<RunArguments>): Promise<void> {
     stopListening();
   }
   report(summary, loaded, args);
+}
+
+/** The key may come from the environment, where other users of the machine do not see it. */
+function adminKeyOf(otaKey: string | undefined): string | undefined {
+  return otaKey ?? process.env.OTA_KEY;
+}
+
+function checkOtaServer(url: unknown, key: unknown): void {
+  if (url === undefined) {
+    if (key !== undefined) throw new Error('--ota-key: is of no use without --ota-server');
+    return;
+  }
+  if (!/^https?:\/\/[^/?#]+/.test(String(url))) {
+    throw new Error('--ota-server: expected http://host:port or https://…');
+  }
+  if (adminKeyOf(key as string | undefined) === undefined) {
+    throw new Error('--ota-server: give --ota-key too (flotilla-ota serve prints where it is)');
+  }
+}
+
+function otaServerOf({ otaKey, otaServer: url }: RunArguments): RemoteServer | undefined {
+  const adminKey = adminKeyOf(otaKey);
+  return url === undefined || adminKey === undefined ? undefined : { url, adminKey };
 }
 
 function report(

@@ -10,6 +10,7 @@ import {
   type ShadowOptions,
 } from '@flotilla/sdk';
 import { beginPack, writeSample } from '@flotilla/sdk/codec/senml';
+import type { UpdateProfile } from '@flotilla/sdk/ota/update-profile';
 import type { Fleet, Scenario } from '../scenario/schema.ts';
 import { createSensors } from '../world/sensors.ts';
 import type { Application } from './application.ts';
@@ -24,6 +25,8 @@ export interface FleetContext {
   readonly password: string | undefined;
   /** Devices of the thread: bounds their local indices. */
   readonly deviceCount: number;
+  /** The update client, of devices with firmware. */
+  readonly update: UpdateProfile<Device> | undefined;
 }
 
 /** The profile of a fleet whose devices tell `events`. */
@@ -33,7 +36,7 @@ export function createFleetProfile(
   application: Application | undefined,
   events: DeviceEvents,
 ): DeviceProfile {
-  const { broker, password, run, scenario, username } = context;
+  const { broker, password, run, scenario, update, username } = context;
   const isDevice = fleet.kind === 'device';
   return new DeviceProfile({
     broker,
@@ -61,6 +64,7 @@ export function createFleetProfile(
     sensors: isDevice ? deviceSensors(context, fleet, application) : [padding(fleet.payloadSize)],
     ...(fleet.wake === undefined ? {} : { wake: fleet.wake }),
     ...shadowOf(context, fleet, application),
+    ...(update === undefined ? {} : { update }),
     commands: application?.commands ?? {},
     events,
   });

@@ -7,6 +7,10 @@ export const PLATFORM_STREAM = 0;
 export const RUN_STREAM = 1;
 export const CHURN_STREAM = 2;
 export const CLOCK_STREAM = 3;
+/** Power cuts, losses of the link in a download, and which behaviour of an image a device has. */
+export const POWER_STREAM = 4;
+export const DOWNLOAD_STREAM = 5;
+export const BEHAVIOUR_STREAM = 6;
 export const SENSOR_STREAM = 16;
 
 /** A uniform 32-bit unsigned integer. */

@@ -5,6 +5,7 @@ import type {
   Clock,
   ConnectOptions,
   Crypto,
+  Http,
   Memory,
   Partition,
   Platform,
@@ -71,7 +72,7 @@ export class SimulatedPlatform implements Platform, Timer {
     return nodeCrypto;
   }
 
-  get http(): typeof nodeHttp {
+  get http(): Http {
     return nodeHttp;
   }
 
@@ -108,6 +109,11 @@ export class SimulatedPlatform implements Platform, Timer {
 
   fire(): void {
     this.timerTarget?.onTimer();
+  }
+
+  /** The next timer is a device's own again. */
+  protected releaseTimer(): void {
+    this.timerTarget = undefined;
   }
 
   connect(options: ConnectOptions, handlers: StreamHandlers, target: unknown): Stream {

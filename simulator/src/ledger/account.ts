@@ -15,6 +15,8 @@ export interface DeviceAccount {
   readonly pending: readonly number[];
   /** Acknowledged while the observer's session was gone. */
   readonly unwatched: readonly number[];
+  /** In RAM without an acknowledgement when the program was reset. */
+  readonly volatile?: readonly number[];
 }
 
 /** Messages of one fleet by where they went. */
@@ -41,6 +43,7 @@ export function settleDevice(
   const dropped = SequenceSet.fromRanges(account.dropped);
   const pending = SequenceSet.fromRanges(account.pending);
   const unwatched = SequenceSet.fromRanges(account.unwatched);
+  const volatile = SequenceSet.fromRanges(account.volatile ?? []);
   seen.forEachMissing(account.produced, (sequence) => {
     if (unwatched.has(sequence)) fleet.unobservable += 1;
     else if (acknowledged.has(sequence)) {
@@ -48,6 +51,7 @@ export function settleDevice(
       else fleet.lost += 1;
     } else if (dropped.has(sequence)) fleet.dropped += 1;
     else if (pending.has(sequence)) fleet.pending += 1;
+    else if (volatile.has(sequence)) fleet.volatile += 1;
     else fleet.lost += 1;
   });
 }

@@ -12,6 +12,14 @@ import { SequenceSet } from './sequence-set.ts';
  */
 const GAP_SLACK_MS = 500;
 
+/** Of a device whose program was reset, as of the last time. */
+interface ResetAccount {
+  readonly produced: number;
+  readonly missed: number;
+  /** In its RAM when it was reset, without an acknowledgement. */
+  readonly volatile: SequenceSet;
+}
+
 /** In `inOrder`: look into the set. */
 const IN_SET = 0xffffffff;
 
@@ -24,6 +32,8 @@ export class DeviceLedger {
   private readonly log = new AcknowledgementLog();
   private readonly gaps: { fromMs: number; toMs: number }[] = [];
   private readonly unwatchedSets = new Map<number, SequenceSet>();
+  /** Of devices whose program was reset. */
+  private readonly resets = new Map<number, ResetAccount>();
 
   /** For local device indices below `count`. */
   constructor(count: number) {
@@ -60,17 +70,35 @@ export class DeviceLedger {
     while (this.gaps.length > 0 && this.gaps[0]!.toMs < nowMs) this.gaps.shift();
   }
 
+  /** The program of a device ends: what only its RAM holds is lost with it. */
+  restarted(localIndex: number, device: Device): void {
+    const lost = this.resets.get(localIndex)?.volatile ?? new SequenceSet();
+    device.forEachPending((sequence) => lost.add(sequence));
+    const { missedCount, packCount } = device.sampler;
+    this.resets.set(localIndex, { produced: packCount, missed: missedCount, volatile: lost });
+  }
+
+  /** A program begins; its sequence goes on where the one before ended, so that each is one message. */
+  started(localIndex: number, { sampler }: Device): void {
+    const before = this.resets.get(localIndex);
+    if (before === undefined) return;
+    sampler.packCount = before.produced;
+    sampler.missedCount = before.missed;
+  }
+
   /** The account of a device; one that never started produced nothing. */
   account(deviceIndex: number, localIndex: number, device: Device | undefined): DeviceAccount {
     const pending = new SequenceSet();
     device?.forEachPending((sequence) => pending.add(sequence));
+    const reset = this.resets.get(localIndex);
     return {
       device: deviceIndex,
-      produced: device?.sampler.packCount ?? 0,
+      produced: device?.sampler.packCount ?? reset?.produced ?? 0,
       acknowledged: this.acknowledgedSet(localIndex).toRanges(),
       dropped: this.droppedSets.get(localIndex)?.toRanges() ?? [],
       pending: pending.toRanges(),
       unwatched: this.unwatchedSets.get(localIndex)?.toRanges() ?? [],
+      ...(reset === undefined ? {} : { volatile: reset.volatile.toRanges() }),
     };
   }
 

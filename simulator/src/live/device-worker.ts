@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import {
+  type BootReason,
   type ConnectOptions,
   Device,
   type DeviceEvents,
@@ -12,19 +13,25 @@ import {
   type Timer,
   type TimerTarget,
 } from '@flotilla/sdk';
-import { NodeMemory, NodeStream, StreamBuffers } from '@flotilla/sdk/node';
+import { NodeStream, StreamBuffers } from '@flotilla/sdk/node';
 import { type Application, loadApplication } from '../fleet/application.ts';
+import { ApplicationTimer } from '../fleet/application-timer.ts';
 import { DeviceClock } from '../fleet/device-clock.ts';
+import { DevicePlaces } from '../fleet/device-places.ts';
+import type { FirmwareFleets, FirmwareFleetsWorld } from '../fleet/firmware-fleets.ts';
+import { FirmwarePlatform } from '../fleet/firmware-platform.ts';
+import { FleetMemory } from '../fleet/fleet-memory.ts';
 import { createFleetProfile } from '../fleet/fleet-profile.ts';
 import { CHURN_STREAM, randomUnit } from '../fleet/random.ts';
-import { type DeviceWorld, SimulatedPlatform } from '../fleet/simulated-platform.ts';
+import { SimulatedPlatform } from '../fleet/simulated-platform.ts';
 import { Wheel } from '../fleet/wheel.ts';
 import { DeviceLedger } from '../ledger/device-ledger.ts';
 import { Registry } from '../metrics/registry.ts';
-import { deviceId, type Fleet, type Outage } from '../scenario/schema.ts';
-import { energyPerDay } from '../world/energy.ts';
+import { type Fleet, hasFirmware, type Outage } from '../scenario/schema.ts';
+import { recordEnergy } from '../world/energy.ts';
 import { Links } from '../world/link.ts';
 import { ConnectGate } from './connect-gate.ts';
+import { DisconnectReasons } from './disconnect-reasons.ts';
 import { HealthMonitor } from './health.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
 import { RunClock } from './run-clock.ts';
@@ -32,8 +39,6 @@ import { RunClock } from './run-clock.ts';
 /** Largest packet a simulated device sends, in bytes. */
 const PACKET_SIZE_MAX = 4096;
 const REPORT_INTERVAL_MS = 250;
-/** Disconnect reasons told apart; more are counted as 'other'. */
-const REASON_COUNT_MAX = 32;
 /** A report with trends, which are large; in between those of the one before stand. */
 const TRENDS_EVERY = 8;
 /** A look at every device, which takes milliseconds: what few of them have is summed up. */
@@ -47,32 +52,12 @@ const CHURN_INTERVAL_MS = 100;
 /** How long the last bytes of all devices may take. */
 const FAREWELL_MS_MAX = 3000;
 
-/** Where the devices of each fleet begin in the run, and how many there are in all. */
-function layOut(fleets: readonly Fleet[]): { starts: number[]; total: number } {
-  let total = 0;
-  const starts = fleets.map(({ count }) => {
-    total += count;
-    return total - count;
-  });
-  return { starts, total };
-}
-
-/** The heap is the whole fleet's, so no device reports it. */
-class FleetMemory extends NodeMemory {
-  override heapUsed(): undefined {
-    return undefined;
-  }
-}
-
-class DeviceWorker implements DeviceWorld {
+class DeviceWorker implements FirmwareFleetsWorld {
   readonly seed: number;
   readonly clock: RunClock;
   readonly memory: FleetMemory;
   private readonly task: WorkerTask;
-  /** Of the run. */
-  private readonly deviceCount: number;
-  /** Where the devices of each fleet begin in the run. */
-  private readonly fleetStarts: readonly number[];
+  private readonly places: DevicePlaces;
   private readonly buffers = new StreamBuffers(PACKET_SIZE_MAX);
   private readonly links: Links;
   private readonly gate: ConnectGate;
@@ -83,13 +68,16 @@ class DeviceWorker implements DeviceWorld {
   /** By local index; absent until its turn in the ramp. */
   private readonly devices: (Device | undefined)[] = [];
   private readonly profiles: DeviceProfile[];
+  /** Absent where no fleet has firmware. */
+  private readonly firmware: FirmwareFleets | undefined;
   private readonly applications: readonly (Application | undefined)[];
   private readonly health = new HealthMonitor();
   private churnCount = 0;
   private readonly brokerOptions: ConnectOptions;
-  private readonly reasons = new Map<string, number>();
+  private readonly reasons = new DisconnectReasons();
   private readonly versions = { 4: 0, 5: 0 };
   private sampling = true;
+  private isOver = false;
   private isObserverAway = false;
   private wakeMs = Number.POSITIVE_INFINITY;
   private wakeTimer: NodeJS.Timeout | undefined;
@@ -107,7 +95,11 @@ class DeviceWorker implements DeviceWorld {
   private readonly intervals: NodeJS.Timeout[] = [];
 
   /** `applications` by fleet. */
-  constructor(task: WorkerTask, applications: readonly (Application | undefined)[]) {
+  constructor(
+    task: WorkerTask,
+    applications: readonly (Application | undefined)[],
+    firmware: typeof import('../fleet/firmware-fleets.ts') | undefined,
+  ) {
     this.task = task;
     this.applications = applications;
     const { scenario, target, start, worker, workerCount } = task;
@@ -125,12 +117,16 @@ class DeviceWorker implements DeviceWorld {
       timeoutMs,
     };
     this.gate = new ConnectGate(limits, (platform) => this.openStream(platform));
-    const { starts, total } = layOut(scenario.fleets);
-    this.fleetStarts = starts;
-    this.deviceCount = total;
-    for (let device = worker; device < total; device += workerCount) {
-      const fleet = starts.findLastIndex((first) => first <= device);
-      this.platforms.push(new SimulatedPlatform(this, device, this.platforms.length, fleet));
+    this.firmware = firmware && new firmware.FirmwareFleets(task, this.registry, this);
+    this.places = new DevicePlaces(scenario.fleets);
+    for (let device = worker; device < this.places.total; device += workerCount) {
+      const fleet = this.places.fleetOf(device);
+      const localIndex = this.platforms.length;
+      const place = { deviceIndex: device, localIndex, fleet };
+      this.platforms.push(
+        this.firmware?.createPlatform(place) ??
+          new SimulatedPlatform(this, device, localIndex, fleet),
+      );
     }
     this.wheel = new Wheel(this.platforms.length);
     this.ledger = new DeviceLedger(this.platforms.length);
@@ -158,7 +154,7 @@ class DeviceWorker implements DeviceWorld {
     const { rampMs, timeline } = this.task.scenario;
     for (const { deviceIndex, localIndex } of this.platforms) {
       // The ramp is over the run's devices, whichever worker has them.
-      this.wheel.start(localIndex, beginMs + (rampMs * deviceIndex) / this.deviceCount);
+      this.wheel.start(localIndex, beginMs + (rampMs * deviceIndex) / this.places.total);
     }
     for (const event of timeline) if (event.kind === 'outage') this.schedule(event, beginMs);
     this.intervals.push(setInterval(() => port.postMessage(this.nextReport()), REPORT_INTERVAL_MS));
@@ -287,30 +283,68 @@ class DeviceWorker implements DeviceWorld {
     at(event.atMs, () => {
       this.links.begin(event);
       const fleets = new Set(this.links.affected(event));
-      for (const { fleet, stream } of this.platforms) {
-        if (stream !== undefined && fleets.has(fleet)) this.links.cut(stream);
+      for (const platform of this.platforms) {
+        if (fleets.has(platform.fleet)) this.cutLinks(platform);
       }
     });
     at(event.atMs + event.forMs, () => this.links.end(event));
   }
 
+  /** Cuts what the outages in force leave no way for. */
+  private cutLinks(platform: SimulatedPlatform): void {
+    const { fleet, stream } = platform;
+    if (stream !== undefined && this.links.isDown(fleet)) this.links.cut(stream);
+    if (platform instanceof FirmwarePlatform && this.links.isServerDown(fleet)) platform.link.cut();
+  }
+
+  isLinkUp(fleet: number): boolean {
+    return !this.links.isServerDown(fleet);
+  }
+
   // Devices.
+
+  reset(platform: FirmwarePlatform, reset: BootReason): void {
+    if (platform.isResetting) return;
+    platform.isResetting = true;
+    platform.resetReason = reset;
+    // The program may be in the middle of the call that led here.
+    queueMicrotask(() => this.dropProgram(platform));
+  }
+
+  private dropProgram(platform: FirmwarePlatform): void {
+    const { fleet, localIndex } = platform;
+    const device = this.devices[localIndex];
+    if (device !== undefined) {
+      this.ledger.restarted(localIndex, device);
+      if (device.isConnected) this.registry.gauge('devices_connected', fleet).add(-1);
+      this.devices[localIndex] = undefined;
+    }
+    const nowMs = this.clock.monotonicMs();
+    this.gate.release(platform, nowMs);
+    platform.drop();
+    this.wheel.stop(localIndex);
+    if (!this.isOver) this.startTimer(localIndex, nowMs + this.firmware!.bootMs(fleet));
+  }
 
   private startDevice(localIndex: number): void {
     const platform = this.platforms[localIndex]!;
-    const { scenario, run } = this.task;
-    const fleet = scenario.fleets[platform.fleet]!;
-    const index = platform.deviceIndex - this.fleetStarts[platform.fleet]!;
-    const id = deviceId(fleet.id, run, fleet.name, index);
+    if (platform instanceof FirmwarePlatform && !this.firmware!.boot(platform)) return;
+    const fleet = this.task.scenario.fleets[platform.fleet]!;
+    const id = this.idOf(platform);
     platform.startedMs = this.clock.monotonicMs();
     if (fleet.clock !== undefined) {
       platform.clock = new DeviceClock(this.clock, fleet.clock, this.seed, platform.deviceIndex);
     }
     const device = new Device({ platform, id, profile: this.profiles[platform.fleet]! });
     this.devices[localIndex] = device;
+    this.ledger.started(localIndex, device);
     this.applications[platform.fleet]?.start(device, platform);
     device.start();
     if (!this.sampling) device.stopSampling();
+  }
+
+  private idOf({ deviceIndex }: SimulatedPlatform): string {
+    return this.places.idOf(deviceIndex, this.task.run);
   }
 
   private createProfile(
@@ -326,6 +360,7 @@ class DeviceWorker implements DeviceWorld {
       username: target.username,
       password: target.password,
       deviceCount: this.platforms.length,
+      update: this.firmware?.createProfile(index),
     };
     return createFleetProfile(context, fleet, application, this.events(index));
   }
@@ -353,6 +388,9 @@ class DeviceWorker implements DeviceWorld {
         ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence);
       },
       onMessage: () => received.add(),
+      onUpdateStage: ({ platform }, stage) => {
+        this.firmware?.onStage(platform as FirmwarePlatform, stage);
+      },
     };
   }
 
@@ -371,9 +409,7 @@ class DeviceWorker implements DeviceWorld {
     this.gate.release(device.platform as SimulatedPlatform, this.clock.monotonicMs());
     if (wasConnected) this.registry.gauge('devices_connected', fleet).add(-1);
     else this.registry.counter('connect_failures', fleet).add();
-    const known = this.reasons.has(reason) || this.reasons.size < REASON_COUNT_MAX;
-    const key = known ? reason : 'other';
-    this.reasons.set(key, (this.reasons.get(key) ?? 0) + 1);
+    this.reasons.add(reason);
   }
 
   // The end.
@@ -381,18 +417,6 @@ class DeviceWorker implements DeviceWorld {
   private stopSampling(): void {
     this.sampling = false;
     for (const device of this.devices) device?.stopSampling();
-  }
-
-  /** Where devices sleep: it is what sleep is for. */
-  private recordEnergy(): void {
-    if (!this.task.scenario.fleets.some(({ wake }) => wake !== undefined)) return;
-    const nowMs = this.clock.monotonicMs();
-    for (const [localIndex, device] of this.devices.entries()) {
-      const { fleet, startedMs } = this.platforms[localIndex]!;
-      if (device === undefined || !(nowMs > startedMs)) continue;
-      const energy = energyPerDay(device, nowMs - startedMs);
-      this.registry.trend('energy_mah_per_day', fleet).record(energy);
-    }
   }
 
   private nextReport(): WorkerReport {
@@ -409,7 +433,7 @@ class DeviceWorker implements DeviceWorld {
       pending: this.pending,
       missedSamples: this.missedSamples,
       health: this.health.health(),
-      reasons: Object.fromEntries(this.reasons),
+      reasons: this.reasons.toObject(),
       versions: { ...this.versions },
     };
   }
@@ -434,17 +458,23 @@ class DeviceWorker implements DeviceWorld {
   }
 
   private async finish(): Promise<WorkerResult> {
-    this.recordEnergy();
+    recordEnergy(this.registry, this.task.scenario.fleets, this.platforms, this.devices);
     this.lookAtDevices();
     const report = this.report(true);
     const accounts = this.platforms.map(({ deviceIndex, localIndex }) =>
       this.ledger.account(deviceIndex, localIndex, this.devices[localIndex]),
     );
-    const leftovers = this.devices.flatMap((device) => {
+    const leftovers = this.platforms.flatMap((platform) => {
+      const device = this.devices[platform.localIndex];
+      // One that boots just now has been connected perhaps.
+      if (device === undefined) return platform.wasConnected ? [this.idOf(platform)] : [];
       // MQTT 5 ends a session with DISCONNECT, 3.1.1 only with a clean connect.
-      const clean = device === undefined || (device.isConnected && device.client.version === 5);
-      return clean ? [] : [device.id];
+      return device.isConnected && device.client.version === 5 ? [] : [device.id];
     });
+    this.isOver = true;
+    for (const platform of this.platforms) {
+      if (platform instanceof FirmwarePlatform) platform.retire();
+    }
     for (const device of this.devices) device?.retire();
     this.buffers.flush();
     clearTimeout(this.wakeTimer);
@@ -456,25 +486,6 @@ class DeviceWorker implements DeviceWorld {
   }
 }
 
-/** A timer beside the device's own, which is on the wheel: few applications have any. */
-class ApplicationTimer implements Timer {
-  private readonly target: TimerTarget;
-  private handle: NodeJS.Timeout | undefined;
-
-  constructor(target: TimerTarget) {
-    this.target = target;
-  }
-
-  start(delayMs: number): void {
-    clearTimeout(this.handle);
-    this.handle = setTimeout(() => this.target.onTimer(), delayMs);
-  }
-
-  stop(): void {
-    clearTimeout(this.handle);
-  }
-}
-
 /** The Piscina task. */
 export default async function runWorker(task: WorkerTask): Promise<WorkerResult> {
   const applications = await Promise.all(
@@ -482,5 +493,9 @@ export default async function runWorker(task: WorkerTask): Promise<WorkerResult>
       return application === undefined ? undefined : loadApplication(application);
     }),
   );
-  return await new DeviceWorker(task, applications).run(task.port);
+  // A machine with its bootloader: runs without them do not hold them.
+  const firmware = hasFirmware(task.scenario)
+    ? await import('../fleet/firmware-fleets.ts')
+    : undefined;
+  return await new DeviceWorker(task, applications, firmware).run(task.port);
 }

@@ -5,7 +5,6 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { RUN_STREAM, randomUint32 } from '../fleet/random.ts';
 import { Registry, type RegistryWire } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
@@ -16,7 +15,7 @@ import {
 import type { Outcome } from '../report/summary.ts';
 import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
-import { RUN_ID_LENGTH_MAX, type Scenario } from '../scenario/schema.ts';
+import { hasFirmware, type Scenario } from '../scenario/schema.ts';
 import { Child, moduleUrl } from './child.ts';
 import { Cleaner } from './cleaner.ts';
 import { healthWarnings, worstHealth } from './health.ts';
@@ -26,6 +25,7 @@ import type {
   FromObserver,
   FromWorker,
   ObserverReport,
+  OtaUrls,
   Reasons,
   Target,
   ToObserver,
@@ -36,8 +36,10 @@ import type {
 } from './messages.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
+import { runId } from './run-id.ts';
 import { settleLedger } from './settle-ledger.ts';
 import { needsShadow, ShadowPart } from './shadow-part.ts';
+import type { RemoteServer, UpdatePart } from './update-part.ts';
 
 export interface LiveRunOptions {
   /** Worker threads; default: all cores but one. */
@@ -46,6 +48,8 @@ export interface LiveRunOptions {
   readonly run?: string;
   /** Host with a public address that may be loaded. */
   readonly allowedHost?: string;
+  /** The OTA server of a scenario with firmware; absent = the run starts its own. */
+  readonly otaServer?: RemoteServer;
   /** Called several times a second with the metrics so far; elapsed since the scenario began. */
   onProgress(snapshot: Snapshot, elapsedMs: number): void;
 }
@@ -71,6 +75,7 @@ export class LiveRun {
   private broker: Child<never, FromBroker> | undefined;
   private observer: Child<ToObserver, FromObserver> | undefined;
   private shadow: ShadowPart | undefined;
+  private updates: UpdatePart | undefined;
   private readonly ports: MessagePort[] = [];
   private readonly reports: (WorkerReport | undefined)[] = [];
   private reportCount = 0;
@@ -110,7 +115,8 @@ export class LiveRun {
       this.startObserver(target);
       await this.orFail(this.observerReady.promise);
       await this.orFail(this.startShadow(target));
-      const results = this.startWorkers(target);
+      const ota = await this.orFail(this.startUpdates(target));
+      const results = this.startWorkers(target, ota);
       await this.orFail(this.workersReady.promise);
       this.begin();
       await this.orFail(this.sample());
@@ -122,9 +128,8 @@ export class LiveRun {
       return this.outcome(finished.results, finished.seen, durationMs);
     } finally {
       await this.pool?.destroy();
-      this.observer?.stop();
-      this.shadow?.stop();
-      this.broker?.stop();
+      await this.updates?.stop();
+      for (const part of [this.observer, this.shadow, this.broker]) part?.stop();
     }
   }
 
@@ -227,8 +232,27 @@ export class LiveRun {
     await this.shadow.untilReady();
   }
 
+  /** Resolves with the URLs of the OTA server, where the scenario has firmware. */
+  private async startUpdates(broker: Target): Promise<OtaUrls | undefined> {
+    const { scenario } = this.loaded;
+    if (!hasFirmware(scenario)) return undefined;
+    const { otaServer: remote } = this.options;
+    // A server with its libraries: other runs do not wait for them, nor hold them.
+    const part = await import('./update-part.ts');
+    this.updates = new part.UpdatePart({
+      scenario,
+      run: this.run,
+      broker,
+      ...(remote === undefined ? {} : { remote }),
+      elapsedMs: () => this.clock.monotonicMs() - this.beginMs,
+      onEnd: () => this.ending.resolve(),
+      fail: (message) => this.fail(message),
+    });
+    return await this.updates.start();
+  }
+
   /** One task per worker for the whole run; the result is all of theirs. */
-  private startWorkers(target: Target): Promise<WorkerResult[]> {
+  private startWorkers(target: Target, ota: OtaUrls | undefined): Promise<WorkerResult[]> {
     const { loaded, run, start, workerCount } = this;
     this.pool = new Piscina({
       filename: fileURLToPath(moduleUrl('device-worker')),
@@ -244,6 +268,7 @@ export class LiveRun {
         run,
         start,
         target,
+        ota,
         worker,
         workerCount,
         port: port2,
@@ -282,6 +307,7 @@ export class LiveRun {
     this.beginMs = this.clock.monotonicMs();
     this.tellWorkers({ kind: 'begin', beginMs: this.beginMs });
     this.shadow?.begin(this.beginMs);
+    this.updates?.begin();
   }
 
   private async sample(): Promise<void> {
@@ -306,8 +332,8 @@ export class LiveRun {
   private checkFirstConnect(registry: Registry, elapsedMs: number): void {
     const { timeline } = this.loaded.scenario;
     if (elapsedMs < FIRST_CONNECT_MS_MAX || timeline.length > 0) return;
-    const connects = this.versionCounts();
-    if (connects[4] + connects[5] > 0 || registry.total('connect_failures') === 0) return;
+    const { 4: old, 5: present } = this.versionCounts();
+    if (old + present > 0 || registry.total('connect_failures') === 0) return;
     this.fail(
       `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.reasons())}`,
     );
@@ -360,7 +386,7 @@ export class LiveRun {
     }
     this.tellWorkers({ kind: 'finish' });
     const finished = await results;
-    await this.shadow?.finish();
+    await Promise.all([this.shadow?.finish(), this.updates?.finish()]);
     this.observer?.send({ kind: 'finish' });
     const seen = await this.observerSeen.promise;
     return { results: finished, seen };
@@ -387,6 +413,7 @@ export class LiveRun {
     for (const report of this.reports) if (report !== undefined) registry.merge(report.registry);
     if (this.observerReport !== undefined) registry.merge(this.observerReport.registry);
     this.shadow?.addTo(registry);
+    this.updates?.addTo(registry);
     return registry;
   }
 
@@ -422,9 +449,9 @@ export class LiveRun {
     for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
     const registry = this.merged();
     settleLedger(registry, this.loaded.scenario.fleets, results, seen);
-    const { loaded, workerCount } = this;
+    const { loaded, updates, workerCount } = this;
     const { thresholds, broker } = loaded.scenario;
-    const cpu = process.cpuUsage();
+    const { system, user } = process.cpuUsage();
     const missed = results.reduce((sum, { report }) => sum + report.missedSamples, 0);
     const health = worstHealth(results.map(({ report }) => report.health));
     return {
@@ -434,12 +461,13 @@ export class LiveRun {
       protocol: this.protocol(),
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
       durationMs,
+      ...updates?.results(),
       performance: {
         workers: workerCount,
         versions: { node: process.version },
         startedAt: this.startedAt,
         wallMs: Math.round(this.clock.monotonicMs()),
-        cpuMs: Math.round((cpu.user + cpu.system) / 1000),
+        cpuMs: Math.round((user + system) / 1000),
         rssBytes: process.resourceUsage().maxRSS * 1024,
         generator: { ...health, missedSamples: missed },
         warnings: [...healthWarnings(health, missed), ...this.warnings],
@@ -470,10 +498,4 @@ function deviceCount({ fleets }: Scenario): number {
 function commonest(reasons: Reasons): string {
   const sorted = Object.entries(reasons).sort(([, a], [, b]) => b - a);
   return sorted[0]?.[0] ?? 'no reason was given';
-}
-
-/** Names the run in client ids and topics; the same for the same seed, so that runs repeat. */
-function runId(seed: number): string {
-  const hash = randomUint32(seed, 0, RUN_STREAM, 0).toString(36);
-  return `r${hash}`.slice(0, RUN_ID_LENGTH_MAX);
 }

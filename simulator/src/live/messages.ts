@@ -16,11 +16,20 @@ export interface Gap {
   readonly toMs: number;
 }
 
+/** Base URLs, without a slash at their ends. */
+export interface OtaUrls {
+  readonly server: string;
+  /** Between devices and server, where the scenario attacks updates. */
+  readonly attacker: string | undefined;
+}
+
 export interface WorkerTask {
   readonly scenario: Scenario;
   readonly run: string;
   readonly start: RunStart;
   readonly target: Target;
+  /** Where the scenario has firmware. */
+  readonly ota: OtaUrls | undefined;
   /** This worker owns the devices with index % workerCount = worker. */
   readonly worker: number;
   readonly workerCount: number;

@@ -5,7 +5,7 @@ export type MetricKind = 'counter' | 'gauge' | 'rate' | 'trend';
 export interface MetricDefinition {
   readonly kind: MetricKind;
   /** What is counted. */
-  readonly unit: 'messages' | 'devices' | 'ms' | 'events' | 'share' | 'mAh';
+  readonly unit: 'messages' | 'devices' | 'ms' | 'events' | 'share' | 'mAh' | 'bytes' | 'waves';
   /** One line for people. */
   readonly description: string;
   /** Of what not every run has: left out of the summary for people where it was not measured. */
@@ -121,6 +121,120 @@ const RECORDED = {
     kind: 'trend',
     unit: 'ms',
     description: 'from a desired change, or the device being online, to its report',
+    optional: true,
+  },
+  ota_started: {
+    kind: 'counter',
+    unit: 'devices',
+    description: 'updates that a device began to download',
+    optional: true,
+  },
+  ota_confirmed: {
+    kind: 'counter',
+    unit: 'devices',
+    description: 'updates that a device confirmed after its trial',
+    optional: true,
+  },
+  ota_failed: {
+    kind: 'counter',
+    unit: 'devices',
+    description: 'updates that a device gave up before their trial',
+    optional: true,
+  },
+  ota_reverted: {
+    kind: 'counter',
+    unit: 'devices',
+    description: 'trials that ended with the old image running again',
+    optional: true,
+  },
+  ota_waves: {
+    kind: 'gauge',
+    unit: 'waves',
+    description: 'waves of rollouts that were opened',
+    optional: true,
+  },
+  ota_alerts: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'alerts of rollouts: a wave failed its gate',
+    optional: true,
+  },
+  ota_uninvited: {
+    kind: 'counter',
+    unit: 'devices',
+    description: 'updates that were begun beyond the waves that were opened',
+    optional: true,
+  },
+  attacks: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'attacks on updates that the scenario asks for, one per device',
+    optional: true,
+  },
+  attacks_stopped: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'attacks that were tried, and stopped',
+    optional: true,
+  },
+  attacks_succeeded: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'attacks that got what they wanted',
+    optional: true,
+  },
+  devices_on_trial: {
+    kind: 'gauge',
+    unit: 'devices',
+    description: 'devices whose running image is on trial at this moment',
+    optional: true,
+  },
+  devices_updated: {
+    kind: 'gauge',
+    unit: 'devices',
+    description: 'devices that run another version than they began with',
+    optional: true,
+  },
+  devices_bricked: {
+    kind: 'counter',
+    unit: 'devices',
+    description: 'machines that halted: no image may run',
+    optional: true,
+  },
+  unsigned_boots: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'boots of an image that is unsigned, of another class, or older than confirmed',
+    optional: true,
+  },
+  download_bytes: {
+    kind: 'counter',
+    unit: 'bytes',
+    description: 'what the update clients read of images and deltas',
+    optional: true,
+  },
+  link_losses: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'downloads that a lost link cut, as the scenario asks for',
+    optional: true,
+  },
+  power_cuts: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'power cuts at flash operations, as the scenario asks for',
+    optional: true,
+  },
+  ota_trial_ms: {
+    kind: 'trend',
+    unit: 'ms',
+    description: 'from the first boot of an image on trial to its confirmation',
+    optional: true,
+  },
+  ota_revert_ms: {
+    kind: 'trend',
+    unit: 'ms',
+    description: 'from the first boot of an image on trial to the old one running again',
     optional: true,
   },
   time_error_ms: {

@@ -4,6 +4,7 @@ import type { CounterName } from '../metrics/names.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { evaluate, type ThresholdResult } from '../metrics/thresholds.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
+import type { AttackSummary, RolloutSummary } from './updates.ts';
 
 /** Where every produced message went. */
 export interface Ledger {
@@ -70,6 +71,10 @@ export interface Summary {
   readonly thresholds: readonly ThresholdResult[];
   readonly ledger: Ledger;
   readonly metrics: Snapshot;
+  /** Where the timeline rolls firmware out. */
+  readonly rollouts?: readonly RolloutSummary[];
+  /** Where the scenario attacks updates. */
+  readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
   /** The user ended the run early. */
   readonly interrupted?: boolean;
@@ -88,6 +93,8 @@ export interface Outcome {
   readonly snapshot: Snapshot;
   /** How long devices sampled: what rates of counters are over. */
   readonly durationMs: number;
+  readonly rollouts?: readonly RolloutSummary[];
+  readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
   readonly interrupted?: boolean;
   readonly abortedBy?: ThresholdResult;
@@ -118,6 +125,8 @@ export function buildSummary(outcome: Outcome): Summary {
     thresholds,
     ledger,
     metrics: snapshot,
+    ...(outcome.rollouts === undefined ? {} : { rollouts: outcome.rollouts }),
+    ...(outcome.attacks === undefined ? {} : { attacks: outcome.attacks }),
     performance: outcome.performance,
     ...(interrupted === true ? { interrupted } : {}),
     ...(abortedBy === undefined

@@ -13,6 +13,7 @@ import {
   formatTrend,
 } from './format.ts';
 import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
+import { describeAttacks, describeRollout, type RolloutSummary } from './updates.ts';
 
 type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
 type Paint = (style: Style, text: string) => string;
@@ -33,6 +34,8 @@ export function renderSummary(summary: Summary, color: boolean): string {
     heading(summary, paint),
     thresholds(summary, paint),
     ledger(summary.ledger, paint),
+    ...(summary.rollouts ?? []).map((rollout) => rolloutSection(rollout, paint)),
+    attacks(summary, paint),
     fleets(summary, paint),
     metrics(summary, paint),
     verdict(summary, paint),
@@ -97,6 +100,42 @@ function measured({ metric, expression, value }: ThresholdResult): string {
     return formatTrend(value, definition.unit);
   }
   return formatInteger(value);
+}
+
+/** A rollout, wave by wave. */
+function rolloutSection(rollout: RolloutSummary, paint: Paint): string[] {
+  const { alerts, head, rows } = describeRollout(rollout);
+  // The stages are words, which begin at the left.
+  const numbers = columns(
+    rows.map((row) => row.slice(0, -1)),
+    0,
+  );
+  const lines = rows.map((row, index) => {
+    const line = `${numbers[index]}  ${row.at(-1)}`.trimEnd();
+    return `  ${index === 0 ? paint('dim', line) : line}`;
+  });
+  return [
+    `${paint('bold', 'ROLLOUT')}  ${head}`,
+    ...lines,
+    ...alerts.map((text) => `  ${paint('yellow', `! ${text}`)}`),
+  ];
+}
+
+/** The attacks that were tried, and what stopped each. */
+function attacks({ attacks: all = [] }: Summary, paint: Paint): string[] {
+  if (all.length === 0) return [];
+  const head = ['ATTACKS', 'devices', 'stopped', 'succeeded'];
+  const rows = describeAttacks(all);
+  const table = columns(
+    [head, ...rows.map(([name, ...rest]) => [`  ${name}`, ...rest.slice(0, 3)])],
+    1,
+  );
+  return boldHead(
+    table.map((line, index) => {
+      return index === 0 ? `${line}  stopped by` : `${line}  ${rows[index - 1]!.at(-1)}`.trimEnd();
+    }),
+    paint,
+  );
 }
 
 /** The terms that follow `observed`, and what each says when it is not zero. */

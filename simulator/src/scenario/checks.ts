@@ -11,6 +11,7 @@ import { type Mistake, type Path, show } from './mistakes.ts';
 import { DEVICE_ID_LENGTH_MAX, deviceId, RUN_ID_LENGTH_MAX } from './schema.ts';
 import type { Value } from './tree.ts';
 import { parseCount, parseDuration } from './units.ts';
+import { checkUpdates } from './update-checks.ts';
 
 type Members = { readonly [key: string]: Value };
 
@@ -24,6 +25,7 @@ export function crossCheck(scenario: Value): Mistake[] {
     ...fleets.flatMap(({ sensors }, index) => checkSensors(sensors, ['fleets', index, 'sensors'])),
     ...checkTimes(root, names),
     ...list(root.timeline).flatMap((event, index) => checkEvent(members(event), index, fleets)),
+    ...checkUpdates(fleets, list(root.timeline).map(members)),
     ...checkBroker(members(root.broker)),
     ...Object.entries(members(root.thresholds)).flatMap(([metric, entries]) =>
       checkThresholds(metric, list(entries), names),
@@ -220,15 +222,16 @@ function checkTimes(root: Members, fleets: readonly string[]): Mistake[] {
 function checkEvent(event: Members, index: number, fleets: readonly Members[]): Mistake[] {
   const path: Path = ['timeline', index];
   if (Object.keys(event).length === 0) return []; // No map at all, as the schema says.
-  const { outage, shadow } = event;
-  if (outage === undefined && shadow === undefined) {
-    return [{ path, message: 'does nothing: give it an outage or a shadow' }];
+  const [kind, other] = EVENT_KINDS.filter((each) => event[each] !== undefined);
+  if (kind === undefined) {
+    const message = 'does nothing: give it an outage, a shadow, a release or a rollout';
+    return [{ path, message }];
   }
-  if (outage !== undefined && shadow !== undefined) {
-    return [{ path: [...path, 'shadow'], message: 'give outage or shadow, not both' }];
+  if (other !== undefined) {
+    return [{ path: [...path, other], message: `give ${kind} or ${other}, not both` }];
   }
   const mistakes: Mistake[] = [];
-  const { desired, fleets: named } = members(shadow);
+  const { desired, fleets: named } = members(event.shadow);
   for (const [position, name] of list(named).entries()) {
     if (fleets.find((fleet) => fleet.name === name)?.kind !== 'plain') continue;
     const message = `plain clients have no shadow, as those of ${show(name)}`;
@@ -242,6 +245,8 @@ function checkEvent(event: Members, index: number, fleets: readonly Members[]): 
   }
   return mistakes;
 }
+
+const EVENT_KINDS = ['outage', 'shadow', 'release', 'rollout'];
 
 function unknownFleet(name: string, fleets: readonly string[]): string {
   return `no fleet is named ${show(name)}${nearest(name, fleets)}`;

@@ -20,15 +20,9 @@
 import { z } from 'zod';
 import { hidePassword, parseBrokerUrl } from './broker-url.ts';
 import { show } from './mistakes.ts';
+import { count, duration, kebab, size, text } from './quantities.ts';
 import { DEVICE_ID_LENGTH_MAX } from './schema.ts';
-import {
-  formatCount,
-  formatDuration,
-  formatSize,
-  parseCount,
-  parseDuration,
-  parseSize,
-} from './units.ts';
+import { firmwareMember, releaseMember, rolloutMember } from './update-file.ts';
 
 /** Devices of one run. */
 export const DEVICES_MAX = 10_000_000;
@@ -40,8 +34,6 @@ const SUBSCRIPTIONS_MAX = 8;
 /** Run, sequence and time must fit, or no message could be accounted for. */
 export const PAYLOAD_SIZE_MIN = 128;
 const PAYLOAD_SIZE_MAX = 65_000;
-/** A year: what virtual mode may want to simulate. */
-const DURATION_MS_MAX = 365 * 86_400_000;
 /** MQTT 3.1.1 §3.1.2.10: a two-byte number of seconds. */
 const KEEP_ALIVE_MS_MAX = 65_535_000;
 /** MQTT 5 §3.1.2.11.2: a four-byte number of seconds, of which the last means "never". */
@@ -58,94 +50,7 @@ export const START_DEFAULT = '2026-01-01T00:00:00Z';
 export const TOPICS_DEFAULT = 'devices/{id}/{topic}';
 export const ID_DEFAULT = '{run}-{fleet}-{index}';
 
-interface QuantityForm {
-  readonly what: string;
-  readonly parse: (value: unknown) => number | undefined;
-  readonly format: (value: number) => string;
-  readonly min: number;
-  readonly max: number;
-  /** The value is a multiple of this. */
-  readonly multiple?: number;
-  readonly json: Readonly<Record<string, unknown>>;
-}
-
-/** For editors; a quantity may also come from the environment. */
-function quantityPattern(units: string): string {
-  return `^(\\d+(\\.\\d+)?(${units})|\\$\\{\\w+\\})$`;
-}
-
-function quantity(form: QuantityForm, description: string) {
-  return z
-    .unknown()
-    .transform((input, context): number => {
-      const value = form.parse(input);
-      const message = quantityMistake(form, input, value);
-      if (message === undefined) return value!;
-      context.addIssue({ code: 'custom', message, input });
-      return z.NEVER;
-    })
-    .meta({ ...form.json, description });
-}
-
-function quantityMistake(form: QuantityForm, input: unknown, value: number | undefined) {
-  if (input === undefined) return `is missing: expected ${form.what}`;
-  if (value === undefined) return `expected ${form.what}, got ${show(input)}`;
-  const { min, max, multiple = 1, format } = form;
-  if (value < min) return `expected at least ${format(min)}, got ${show(input)}`;
-  if (value > max) return `expected at most ${format(max)}, got ${show(input)}`;
-  if (value % multiple !== 0) {
-    return `expected a multiple of ${format(multiple)}, got ${show(input)}`;
-  }
-  return undefined;
-}
-
-interface Range {
-  readonly min: number;
-  readonly max?: number;
-  readonly multiple?: number;
-}
-
-function duration(description: string, range: Range) {
-  const form = {
-    what: 'a duration such as 250ms, 90s, 5m, 1h or 7d',
-    parse: parseDuration,
-    format: formatDuration,
-    max: DURATION_MS_MAX,
-    json: { type: 'string', pattern: quantityPattern('ms|s|m|h|d') },
-  };
-  return quantity({ ...form, ...range }, description);
-}
-
-function count(description: string, range: Range & { readonly max: number }) {
-  const form = {
-    what: 'a count such as 500, 10k or 1M',
-    parse: parseCount,
-    format: formatCount,
-    json: { type: ['integer', 'string'], pattern: quantityPattern('[kM]?'), minimum: range.min },
-  };
-  return quantity({ ...form, ...range }, description);
-}
-
-function size(description: string, range: Range & { readonly max: number }) {
-  const form = {
-    what: 'a size such as 512B, 4KB or 1MB',
-    parse: parseSize,
-    format: formatSize,
-    json: { type: ['integer', 'string'], pattern: quantityPattern('(B|KB|MB)?') },
-  };
-  return quantity({ ...form, ...range }, description);
-}
-
-const text = () => z.string().min(1);
 const number = () => z.number();
-
-const kebab = () =>
-  text()
-    .max(32)
-    .regex(/^[a-z0-9]+(-[a-z0-9]+)*$/, {
-      error: (issue) =>
-        `expected lower-case letters, digits and single hyphens, got ${show(issue.input)}`,
-    });
 
 /** How a sensor is sampled, where not with the others of its fleet: docs/sampling.md. */
 const samplingMembers = {
@@ -300,6 +205,7 @@ const fleet = z.strictObject({
     })
     .optional()
     .describe('Clocks of the devices; absent = right.'),
+  firmware: firmwareMember,
   inflight: count('Unacknowledged messages at once.', { min: 1, max: INFLIGHT_MAX }).prefault(8),
 });
 
@@ -325,6 +231,10 @@ const broker = z.strictObject({
 const outage = z.strictObject({
   for: duration('How long no connection opens.', { min: 1 }),
   fleets: z.array(kebab()).min(1).optional().describe('Fleets that it hits; absent = all.'),
+  to: z
+    .literal(['broker', 'server'])
+    .optional()
+    .describe('What cannot be reached; absent = broker and OTA server.'),
 });
 
 const shadowChange = z.strictObject({
@@ -383,6 +293,9 @@ export const fileSchema = z
       .prefault({}),
     ramp: duration('The first connects are spread over this.', { min: 0 }).prefault('0s'),
     duration: duration('How long devices sample.', { min: 1 }),
+    endAfterRollouts: duration('Ends this long after all rollouts came to their end.', {
+      min: 0,
+    }).optional(),
     settle: duration('Bound on draining buffers at the end.', { min: 0 }).prefault('30s'),
     timeline: z
       .array(
@@ -390,6 +303,8 @@ export const fileSchema = z
           at: duration('Since the start.', { min: 0 }),
           outage: outage.optional().describe('Links go down and come back.'),
           shadow: shadowChange.optional().describe('The desired state of devices changes.'),
+          release: releaseMember,
+          rollout: rolloutMember,
         }),
       )
       .prefault([]),

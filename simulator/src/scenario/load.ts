@@ -5,13 +5,21 @@ import { createHash, randomInt } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Alias, type Document, LineCounter, parseDocument, visit } from 'yaml';
+import { imageMistake, keyMistake } from '../firmware/user-files.ts';
 import { redact } from '../report/redact.ts';
 import { crossCheck } from './checks.ts';
 import { Draft, type OverrideMistake, type Overrides, overrideFlags } from './draft.ts';
 import { fileSchema, type ScenarioFile } from './file-schema.ts';
-import { describeIssue, formatPath, type Mistake, mistakesOf, show } from './mistakes.ts';
+import {
+  describeIssue,
+  formatPath,
+  type Mistake,
+  mistakesOf,
+  type Path,
+  show,
+} from './mistakes.ts';
 import { normalise } from './normalise.ts';
-import type { Broker, Fleet, Scenario } from './schema.ts';
+import type { Broker, Scenario } from './schema.ts';
 import { copyTree, offsetOf, PathError, type Value } from './tree.ts';
 
 export type { Overrides } from './draft.ts';
@@ -74,10 +82,10 @@ export function loadScenario(
   if (parsed === undefined || all.length > 0) throw new ScenarioError(all);
   const scenario = normalise(parsed, environment.randomSeed);
   const broker = scenario.broker && withTlsFiles(source, draft, scenario.broker);
-  const fleets = withApplications(source, draft, scenario.fleets);
+  const { fleets, timeline } = withFiles(source, draft, scenario);
   const secrets = [...draft.secrets, broker?.password ?? '', broker?.tls?.key ?? ''];
   return {
-    scenario: { ...scenario, fleets, ...(broker === undefined ? {} : { broker }) },
+    scenario: { ...scenario, fleets, timeline, ...(broker === undefined ? {} : { broker }) },
     digest: createHash('sha256').update(bytes).digest('hex'),
     overrides: overrideFlags(overrides),
     file,
@@ -267,20 +275,65 @@ function withTlsFiles(source: Source, draft: Draft, broker: Broker): Broker {
   return { ...broker, tls: tls as unknown as NonNullable<Broker['tls']> };
 }
 
-/** The fleets with the absolute paths of their applications, which must be there. */
-function withApplications(source: Source, draft: Draft, fleets: readonly Fleet[]): Fleet[] {
+/** The absolute path of a file that the scenario names; notes where there is none. */
+type Resolve = (
+  path: Path,
+  name: string,
+  /** What is wrong with the file. */
+  check?: (file: string) => string | undefined,
+) => string;
+
+/** The scenario with the absolute paths of its files, which must be there. */
+function withFiles(source: Source, draft: Draft, scenario: Scenario): Scenario {
   const missing: Located[] = [];
-  const resolved = fleets.map((fleet, index) => {
-    if (fleet.application === undefined) return fleet;
-    const path = ['fleets', index, 'application'];
+  const absolute: Resolve = (path, name, check = () => undefined) => {
     const fromFlag = draft.originOf(path)?.origin.kind === 'flag';
-    const application = resolve(fromFlag ? '.' : dirname(source.file), fleet.application);
-    if (!existsSync(application)) {
-      const message = `there is no file ${show(application)}`;
-      missing.push(locate(source, draft, { path, message }));
-    }
-    return { ...fleet, application };
+    const file = resolve(fromFlag ? '.' : dirname(source.file), name);
+    const mistake = existsSync(file) ? check(file) : '';
+    if (mistake === undefined) return file;
+    const message = mistake === '' ? `there is no file ${show(name)}` : `${show(name)} ${mistake}`;
+    missing.push(locate(source, draft, { path, message }));
+    return file;
+  };
+  const fleets = scenario.fleets.map((fleet, index) => {
+    const { application, firmware } = fleet;
+    const path = ['fleets', index];
+    const named = (
+      member: string,
+      name: string | undefined,
+      at: Path,
+      check?: (file: string) => string | undefined,
+    ) => (name === undefined ? {} : { [member]: absolute([...path, ...at, member], name, check) });
+    return {
+      ...fleet,
+      ...named('application', application, []),
+      ...(firmware === undefined
+        ? {}
+        : {
+            firmware: {
+              ...firmware,
+              ...named('file', firmware.file, ['firmware'], (file) =>
+                imageMistake(file, firmware.version),
+              ),
+              ...named('key', firmware.key, ['firmware'], keyMistake),
+            },
+          }),
+    };
+  });
+  const timeline = scenario.timeline.map((event) => {
+    if (event.kind !== 'release' || event.file === undefined) return event;
+    const path = ['timeline', indexOfRelease(draft.tree, event.version), 'release', 'file'];
+    const check = (file: string) => imageMistake(file, event.version);
+    return { ...event, file: absolute(path, event.file, check) };
   });
   if (missing.length > 0) throw new ScenarioError(inOrder(missing));
-  return resolved;
+  return { ...scenario, fleets, timeline };
+}
+
+/** Where the file has the release: the scenario's timeline is in the order of time. */
+function indexOfRelease(tree: Value, version: string): number {
+  const { timeline } = tree as unknown as {
+    readonly timeline: readonly { readonly release?: { readonly version?: unknown } }[];
+  };
+  return timeline.findIndex(({ release }) => release?.version === version);
 }

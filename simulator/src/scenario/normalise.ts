@@ -10,6 +10,7 @@ import type {
   SensorSampling,
   TimelineEvent,
 } from './schema.ts';
+import { normaliseFirmware, normaliseRelease, normaliseRollout } from './update-normalise.ts';
 
 /** The scenario that a valid file means. TLS members still hold what the file says. */
 export function normalise(file: ScenarioFile, randomSeed: () => number): Scenario {
@@ -29,6 +30,7 @@ export function normalise(file: ScenarioFile, randomSeed: () => number): Scenari
     },
     rampMs: file.ramp,
     durationMs: file.duration,
+    ...(file.endAfterRollouts === undefined ? {} : { endAfterRolloutsMs: file.endAfterRollouts }),
     settleMs: file.settle,
     timeline: file.timeline
       .flatMap((event) => normaliseEvent(event, fleets))
@@ -44,15 +46,18 @@ export function normalise(file: ScenarioFile, randomSeed: () => number): Scenari
   };
 }
 
-/** An event is an outage or a change of shadows, as `checks.ts` saw to. */
+/** An event is one of these, as `checks.ts` saw to. */
 function normaliseEvent(
-  { at: atMs, outage, shadow }: ScenarioFile['timeline'][number],
+  { at: atMs, outage, release, rollout, shadow }: ScenarioFile['timeline'][number],
   fleets: readonly Fleet[],
 ): TimelineEvent[] {
   const namesOf = (those: readonly Fleet[]) => those.map(({ name }) => name);
   if (outage !== undefined) {
-    return [{ kind: 'outage', atMs, forMs: outage.for, fleets: outage.fleets ?? namesOf(fleets) }];
+    const { fleets: hit = namesOf(fleets), for: forMs, to } = outage;
+    return [{ kind: 'outage', atMs, forMs, fleets: hit, ...(to === undefined ? {} : { to }) }];
   }
+  if (release !== undefined) return [normaliseRelease(release, atMs)];
+  if (rollout !== undefined) return [normaliseRollout(rollout, atMs)];
   if (shadow === undefined) return [];
   // Plain clients have no shadow.
   const devices = fleets.filter(({ kind }) => kind === 'device');
@@ -94,6 +99,9 @@ function normaliseFleet(fleet: ScenarioFile['fleets'][number]): Fleet {
             known: fleet.clock.known,
           },
         }),
+    ...(fleet.firmware === undefined
+      ? {}
+      : { firmware: normaliseFirmware(fleet.firmware, fleet.name) }),
   };
 }
 

@@ -3,6 +3,7 @@
 
 import type { Sensor as DeviceSensor } from '@flotilla/sdk';
 import type { Threshold } from '../metrics/thresholds.ts';
+import type { FleetFirmware, ReleaseEvent, RolloutEvent } from './update.ts';
 
 /** How a sensor's value moves; all randomness comes from (seed, device, sensor). */
 export type SensorModel =
@@ -78,6 +79,8 @@ export interface Fleet {
   readonly wake?: FleetWake;
   /** Absent = right. */
   readonly clock?: FleetClock;
+  /** Absent = the devices have no firmware that could be updated. */
+  readonly firmware?: FleetFirmware;
 }
 
 /** As the SDK's `WakeOptions`. */
@@ -119,6 +122,8 @@ export interface Outage {
   readonly forMs: number;
   /** Names; all fleets when the file names none. */
   readonly fleets: readonly string[];
+  /** What cannot be reached; absent = broker and OTA server. */
+  readonly to?: 'broker' | 'server';
 }
 
 /** At `atMs`, `desired` is merged into the shadow of every device of `fleets`. */
@@ -131,7 +136,7 @@ export interface ShadowChange {
   readonly desired: Readonly<Record<string, unknown>>;
 }
 
-export type TimelineEvent = Outage | ShadowChange;
+export type TimelineEvent = Outage | ShadowChange | ReleaseEvent | RolloutEvent;
 
 export interface Scenario {
   /** Kebab-case. */
@@ -157,11 +162,18 @@ export interface Scenario {
   readonly rampMs: number;
   /** Of sampling, from the start of the run. */
   readonly durationMs: number;
+  /** Sampling ends this long after all rollouts came to their end; absent = it does not. */
+  readonly endAfterRolloutsMs?: number;
   /** Bound on draining after sampling has stopped. */
   readonly settleMs: number;
   /** Ordered by `atMs`. */
   readonly timeline: readonly TimelineEvent[];
   readonly thresholds: readonly Threshold[];
+}
+
+/** True when fleets have firmware; without that a run brings no OTA server. */
+export function hasFirmware({ fleets }: Scenario): boolean {
+  return fleets.some(({ firmware }) => firmware !== undefined);
 }
 
 /** Longest run id that `{run}` may stand for; client ids are checked with this length. */

@@ -3,6 +3,9 @@
 // sleep at 160 MHz, 10 µA in deep sleep with RTC timer and memory), times of a usual Wi-Fi network.
 
 import type { Device } from '@flotilla/sdk';
+import type { SimulatedPlatform } from '../fleet/simulated-platform.ts';
+import type { Registry } from '../metrics/registry.ts';
+import type { Fleet } from '../scenario/schema.ts';
 
 /** Always connected: the radio sleeps between beacons. */
 const CONNECTED_MA = 27;
@@ -17,8 +20,23 @@ const TRANSMIT_MS = 3;
 
 const HOURS_PER_DAY = 24;
 
+/** Records it for every device where some of the fleets sleep: it is what sleep is for. */
+export function recordEnergy(
+  registry: Registry,
+  fleets: readonly Fleet[],
+  platforms: readonly SimulatedPlatform[],
+  devices: readonly (Device | undefined)[],
+): void {
+  if (!fleets.some(({ wake }) => wake !== undefined)) return;
+  for (const [localIndex, device] of devices.entries()) {
+    const { elapsedMs, fleet, startedMs } = platforms[localIndex]!;
+    if (device === undefined || !(elapsedMs > startedMs)) continue;
+    registry.trend('energy_mah_per_day', fleet).record(energyPerDay(device, elapsedMs - startedMs));
+  }
+}
+
 /** mAh in a day of what this device did in `elapsedMs`. */
-export function energyPerDay(device: Device, elapsedMs: number): number {
+function energyPerDay(device: Device, elapsedMs: number): number {
   const transmitMs = TRANSMIT_MS * device.sampler.packCount;
   const { wake } = device;
   let chargeMaMs = (TRANSMIT_MA - CONNECTED_MA) * transmitMs;

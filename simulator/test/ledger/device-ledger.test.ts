@@ -4,6 +4,7 @@
 import type { Device } from '@flotilla/sdk';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { settleDevice } from '../../src/ledger/account.ts';
 import { AcknowledgementLog, LOG_COUNT_MAX, LOG_MS } from '../../src/ledger/acknowledgement-log.ts';
 import { DeviceLedger } from '../../src/ledger/device-ledger.ts';
 import { SequenceSet } from '../../src/ledger/sequence-set.ts';
@@ -173,5 +174,31 @@ describe('the account of a device', () => {
       pending: [],
       unwatched: [],
     });
+  });
+});
+
+describe('a program that is reset', () => {
+  /** As much of a device as the ledger asks for. */
+  function deviceOf(packCount: number, pending: readonly number[]): Device {
+    const forEachPending = (visit: (sequence: number) => void) => pending.forEach(visit);
+    return { sampler: { packCount, missedCount: 1 }, forEachPending } as unknown as Device;
+  }
+
+  test('goes on with its sequence, and what only its RAM held is volatile', () => {
+    const ledger = new DeviceLedger(1);
+    for (const sequence of [0, 1, 2]) ledger.acknowledged(0, sequence, 10);
+    ledger.restarted(0, deviceOf(5, [3, 4]));
+    expect(ledger.account(7, 0, undefined)).toMatchObject({ produced: 5, volatile: [3, 5] });
+    const next = deviceOf(0, []);
+    ledger.started(0, next);
+    expect(next.sampler).toMatchObject({ packCount: 5, missedCount: 1 });
+    ledger.acknowledged(0, 5, 20);
+    ledger.restarted(0, deviceOf(8, [7]));
+    const account = ledger.account(7, 0, deviceOf(9, [8]));
+    expect(account).toMatchObject({ produced: 9, volatile: [3, 5, 7, 8], pending: [8, 9] });
+    const total = { lost: 0, unseen: 0, unobservable: 0, dropped: 0, volatile: 0, pending: 0 };
+    // The fourth was on its way when the program went, and arrived.
+    settleDevice(total, account, SequenceSet.fromRanges([0, 4, 5, 7]), true);
+    expect(total).toMatchObject({ volatile: 2, pending: 1, lost: 0, unseen: 0 });
   });
 });

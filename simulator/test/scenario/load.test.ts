@@ -384,7 +384,7 @@ duration: 20s
       [
         'f:8:18: timeline[0].at: expected a time within the duration 20s, got 20s',
         'f:8:51: timeline[0].outage.fleets[0]: no fleet is named "b"; known are a',
-        'f:8:62: timeline[1]: does nothing: give it an outage or a shadow',
+        'f:8:62: timeline[1]: does nothing: give it an outage, a shadow, a release or a rollout',
       ],
     ],
     [

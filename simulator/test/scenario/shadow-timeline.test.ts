@@ -21,7 +21,7 @@ test('name fleets, or mean all that have shadows, and stand in order with outage
 });
 
 test.each<[string, string]>([
-  ['{ at: 1s }', 'timeline[0]: does nothing: give it an outage or a shadow'],
+  ['{ at: 1s }', 'timeline[0]: does nothing: give it an outage, a shadow, a release or a rollout'],
   [
     '{ at: 1s, outage: { for: 1s }, shadow: { desired: { a: 1 } } }',
     'timeline[0].shadow: give outage or shadow, not both',

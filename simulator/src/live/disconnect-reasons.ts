@@ -1,0 +1,20 @@
+// Why connections ended or failed, and how often.
+
+import type { Reasons } from './messages.ts';
+
+/** Reasons told apart; more are counted as 'other'. */
+const REASON_COUNT_MAX = 32;
+
+export class DisconnectReasons {
+  private readonly counts = new Map<string, number>();
+
+  add(reason: string): void {
+    const known = this.counts.has(reason) || this.counts.size < REASON_COUNT_MAX;
+    const key = known ? reason : 'other';
+    this.counts.set(key, (this.counts.get(key) ?? 0) + 1);
+  }
+
+  toObject(): Reasons {
+    return Object.fromEntries(this.counts);
+  }
+}
