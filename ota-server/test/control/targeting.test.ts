@@ -1,9 +1,9 @@
 // Which devices would take a release: the server has to read versions as the device does.
 
+import { nodeCrypto } from '@flotilla/sdk/node';
 import { ManifestFields, readManifest } from '@flotilla/sdk/ota/manifest';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { nodeCrypto } from '../../../sdk/ports/node/crypto.ts';
 import { Devices } from '../../src/control/devices.ts';
 import type { StoredRelease } from '../../src/control/releases.ts';
 import { mayOffer } from '../../src/control/targeting.ts';
