@@ -99,6 +99,9 @@ export const TESTS_LEFT_OUT: Readonly<Record<string, Readonly<Record<string, str
     'an outage > that lasts': SLOW,
     'a power cut anywhere': SLOW,
   },
+  'sdk/test/device-flash.test.ts': {
+    'a device with flash behind its buffer > uses no sequence of a stream twice': SLOW,
+  },
   'sdk/test/sampling/sampler.test.ts': {
     'a device > pays less than': "reads V8's own meter",
   },
