@@ -102,6 +102,10 @@ export const TESTS_LEFT_OUT: Readonly<Record<string, Readonly<Record<string, str
   'sdk/test/device-flash.test.ts': {
     'a device with flash behind its buffer > uses no sequence of a stream twice': SLOW,
   },
+  'sdk/test/shadow/shadow-loss.test.ts': {
+    'device-wins > ': SLOW,
+    'last-writer-wins > ': SLOW,
+  },
   'sdk/test/sampling/sampler.test.ts': {
     'a device > pays less than': "reads V8's own meter",
   },

@@ -11,6 +11,7 @@ import { bundleForEspruino, type EspruinoBundle } from '../../scripts/espruino/b
 import { engineFindings } from '../../scripts/espruino/engine-rules.ts';
 import { application, SAMPLE_INTERVAL_MS } from './application.ts';
 import { LoopbackBroker } from './loopback-broker.ts';
+import { describePort } from './port-checks.ts';
 import { StrippedEngine } from './stripped-engine.ts';
 
 /** Three seconds, on a machine that does nothing else. */
@@ -154,3 +155,6 @@ describe('the Espruino interpreter', () => {
     }
   });
 });
+
+// Here, since the bundle takes seconds to build.
+describe('the port', () => describePort(() => bundle.code));
