@@ -26,10 +26,9 @@ import { fileURLToPath } from 'node:url';
 const SOURCE_FOLDERS = ['src', 'ports'];
 const BIN_FOLDER = 'bin';
 
-/** The launcher of all commands, as their files import it in the checkout and in a package. */
-export const LAUNCHER = 'scripts/launch.mjs';
-const LAUNCHER_IMPORT = `'../../${LAUNCHER}'`;
-const PACKAGED_LAUNCHER = 'launch.mjs';
+/** The launcher of all commands, which stands beside them in a package, and what it imports. */
+export const LAUNCHER_FILES = ['launch.mjs', 'find-node.mjs', 'from-npm.mjs'];
+const LAUNCHER_FOLDER = '../../scripts/';
 
 type Strings = Record<string, string>;
 /** What an export stands for: a file, or one that only the named runtime can load. */
@@ -45,13 +44,11 @@ export interface Package {
   readonly bin?: Strings;
   readonly dependencies?: Strings;
   readonly devDependencies?: Strings;
-  readonly optionalDependencies?: Strings;
 }
 
 /** The package.json of a repository's root. */
 export interface RootPackage {
   readonly workspaces: readonly string[];
-  readonly optionalDependencies?: Strings;
 }
 
 /** Without `default` where an ordinary runtime cannot load it. */
@@ -80,13 +77,12 @@ function readJson<T>(path: string): T {
 }
 
 /**
- * The package.json to publish: compiled targets with their types, exact versions of the
- * workspaces it needs, and for a package with a command the Node that this command asks for.
+ * The package.json to publish: compiled targets with their types, and exact versions of the
+ * workspaces it needs.
  */
 export function publishedPackage(
   source: Package,
   versions: Readonly<Strings>,
-  nodePackages: Readonly<Strings>,
   files: readonly string[],
 ): PublishedPackage {
   const { private: _private, scripts: _scripts, devDependencies: _dev, ...kept } = source;
@@ -99,12 +95,10 @@ export function publishedPackage(
     name,
     versions[name] ?? range,
   ]);
-  const optional = { ...source.optionalDependencies, ...(source.bin ? nodePackages : {}) };
   return {
     ...kept,
     exports: Object.fromEntries(exports),
     dependencies: Object.fromEntries(dependencies),
-    ...(Object.keys(optional).length > 0 ? { optionalDependencies: optional } : {}),
     files,
   };
 }
@@ -131,6 +125,7 @@ function compile(root: string, source: string, folder: string, built: readonly B
       // What XS runs as it is; Node 24 runs anything.
       target: 'ES2022',
       noEmit: false,
+      allowJs: false,
       declaration: true,
       rewriteRelativeImportExtensions: true,
       rootDir: source,
@@ -167,10 +162,12 @@ function copyAssets(source: string, folder: string): void {
 /** The package's commands, each with the launcher beside it. */
 function copyCommands(root: string, source: string, folder: string): void {
   cpSync(source, folder, { recursive: true });
-  copyFileSync(join(root, LAUNCHER), join(folder, PACKAGED_LAUNCHER));
+  for (const name of LAUNCHER_FILES) {
+    copyFileSync(join(root, 'scripts', name), join(folder, name));
+  }
   for (const name of readdirSync(source)) {
     const text = readFileSync(join(source, name), 'utf8');
-    writeFileSync(join(folder, name), text.replace(LAUNCHER_IMPORT, `'./${PACKAGED_LAUNCHER}'`));
+    writeFileSync(join(folder, name), text.replace(`'${LAUNCHER_FOLDER}`, "'./"));
   }
 }
 
@@ -191,9 +188,7 @@ function requireTargets(built: Built): void {
  * `dist` of its workspace.
  */
 export function build(root: string, out?: string): Built[] {
-  const { workspaces, optionalDependencies = {} } = readJson<RootPackage>(
-    join(root, 'package.json'),
-  );
+  const { workspaces } = readJson<RootPackage>(join(root, 'package.json'));
   const sources = new Map(
     workspaces.map((workspace) => [
       workspace,
@@ -217,7 +212,7 @@ export function build(root: string, out?: string): Built[] {
     if (has('README.md')) copyFileSync(join(from, 'README.md'), join(folder, 'README.md'));
     copyFileSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
     const files = [...SOURCE_FOLDERS, BIN_FOLDER].filter(has);
-    const published = publishedPackage(source, versions, optionalDependencies, files);
+    const published = publishedPackage(source, versions, files);
     writeFileSync(join(folder, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
     built.push({ workspace, folder, package: published });
     requireTargets(built[built.length - 1]!);

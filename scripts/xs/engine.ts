@@ -5,21 +5,20 @@
 // wants Node's globals locked down around it.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
+import { engineFolder, engineProblem } from '../install.mjs';
 
 const FOLDERS: Readonly<Record<string, string>> = { linux: 'lin', darwin: 'mac' };
 
 /** Where the worker stands; throws with what to do when it is not built. */
 export function xsWorkerPath(): string {
-  const home = dirname(createRequire(import.meta.url).resolve('@agoric/xsnap/package.json'));
   const folder = FOLDERS[process.platform];
   if (folder === undefined) throw new Error(`XS: no engine for ${process.platform}`);
-  const path = join(home, 'xsnap-native/xsnap/build/bin', folder, 'release/xsnap-worker');
-  if (!existsSync(path)) throw new Error('XS: the engine is not built: npm rebuild @agoric/xsnap');
-  return path;
+  const problem = engineProblem();
+  if (problem !== undefined) throw new Error(`XS: ${problem}`);
+  const built = 'node_modules/@agoric/xsnap/xsnap-native/xsnap/build/bin';
+  return join(engineFolder(), built, folder, 'release/xsnap-worker');
 }
 
 interface Waiting {

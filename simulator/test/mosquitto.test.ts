@@ -65,7 +65,7 @@ describe.skipIf(!hasMosquitto('starting mosquitto'))('mosquitto', () => {
 describe('without mosquitto', () => {
   test('a test says on one line that it is skipped and how to get it; in CI it fails', () => {
     const log = vi.spyOn(console, 'log').mockImplementation(() => {});
-    const line = 'outages: skipped, needs mosquitto (apt-get install mosquitto)';
+    const line = 'NOT RUN: outages: needs mosquitto (apt-get install mosquitto)';
     vi.stubEnv('CI', '');
     expect(hasMosquitto('outages', false)).toBe(false);
     expect(log.mock.calls).toEqual([[line]]);

@@ -1,9 +1,8 @@
-// What outlives the process: one SQLite file (kysely over better-sqlite3). The server reads it
+// What outlives the process: one SQLite file (kysely over Node's own). The server reads it
 // once, at its start, and from then on adds what has changed, batch by batch.
 
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { Kysely, SqliteDialect, sql } from 'kysely';
 import { OtaError } from '../ota-error.ts';
 import {
@@ -16,6 +15,7 @@ import {
   type RolloutRow,
   type Tables,
 } from './schema.ts';
+import { isBusy, type NodeSqliteDatabase, openDatabase } from './sqlite-database.ts';
 
 /** In place of a directory: everything is gone when the server closes. */
 export const IN_MEMORY = ':memory:';
@@ -81,13 +81,13 @@ export class Store {
 
   /** Opens or makes the database in the directory; throws OtaError with the reason. */
   static async open(dataDir: string, reportCountMax = REPORT_COUNT_MAX): Promise<Store> {
-    let database: Database.Database;
+    let database: NodeSqliteDatabase;
     try {
       if (dataDir !== IN_MEMORY) await mkdir(dataDir, { recursive: true, mode: OWNER_ONLY });
       const file = dataDir === IN_MEMORY ? IN_MEMORY : join(dataDir, 'flotilla-ota.sqlite');
       // Before SQLite makes it as everybody's to read; its other files take over the mode.
       if (file !== IN_MEMORY) await (await open(file, 'a', OWNER_FILE)).close();
-      database = new Database(file, { timeout: LOCK_MS_MAX });
+      database = openDatabase(file, LOCK_MS_MAX);
       // Two servers over one file would each overwrite what the other knows.
       database.pragma('locking_mode = exclusive');
       database.pragma('journal_mode = wal');
@@ -228,9 +228,8 @@ function* chunks<Row>(rows: readonly Row[]): Generator<readonly Row[]> {
 }
 
 function explain(dataDir: string, error: unknown): OtaError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'SQLITE_BUSY') {
+  if (isBusy(error)) {
     return new OtaError(`${dataDir}: another flotilla-ota is using it; stop that one first`);
   }
-  return new OtaError(`${dataDir}: ${message}`);
+  return new OtaError(`${dataDir}: ${(error as Error).message}`);
 }

@@ -54,7 +54,7 @@ export function hasMosquitto(what: string, found = findMosquitto() !== undefined
 /** As `hasMosquitto`, for anything that may be missing: `need` names it and how to get it. */
 export function canRun(what: string, found: boolean, need: string): boolean {
   if (found) return true;
-  const line = `${what}: skipped, needs ${need}`;
+  const line = `NOT RUN: ${what}: needs ${need}`;
   if (isCi()) throw new Error(line);
   console.log(line);
   return false;

@@ -1,0 +1,143 @@
+// Packages of npm that stand apart from any project, each in a folder of its own in the user's
+// cache: what every checkout and every installed command of this user shares.
+// Plain JavaScript, because an older Node has to be able to read it.
+
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { dirname, join } from 'node:path';
+
+const QUIET = ['--loglevel=error', '--no-audit', '--no-fund', '--no-update-notifier'];
+/** What an outer npm tells its scripts about what it works on, which is not what ours works on. */
+const SCOPE =
+  /^npm_config_(workspaces?|include_workspace_root|global|location|omit|include|dry_run)$/i;
+/** Output that is no terminal gets a line so often, a terminal one that is redrawn each second. */
+const PLAIN_INTERVAL_MS = 10_000;
+const REDRAWN_INTERVAL_MS = 1_000;
+
+const windows = process.platform === 'win32';
+
+/** A problem with a cause that a person can mend: `message` says what, and `fixes` how. */
+export class InstallError extends Error {
+  constructor(message, fixes = []) {
+    super(message);
+    this.fixes = fixes;
+  }
+}
+
+/** Where this user's programs keep what they can fetch again. */
+export function cacheFolder() {
+  const { LOCALAPPDATA, XDG_CACHE_HOME } = process.env;
+  if (XDG_CACHE_HOME) return join(XDG_CACHE_HOME, 'flotilla');
+  if (windows) return join(LOCALAPPDATA || join(homedir(), 'AppData', 'Local'), 'flotilla');
+  if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'flotilla');
+  return join(homedir(), '.cache', 'flotilla');
+}
+
+/** The npm that runs us, else the one that came with this Node, else the one on the PATH. */
+function npmCommand() {
+  const home = dirname(process.execPath);
+  const own = windows
+    ? join(home, 'node_modules/npm/bin/npm-cli.js')
+    : join(home, '../lib/node_modules/npm/bin/npm-cli.js');
+  const { npm_execpath: outer = '', npm_node_execpath: node = process.execPath } = process.env;
+  if (outer.endsWith('npm-cli.js')) return [node, outer];
+  return existsSync(own) ? [process.execPath, own] : [windows ? 'npm.cmd' : 'npm'];
+}
+
+/**
+ * Runs npm in `cwd`, and meanwhile shows `text` with what `progress` answers, or with the seconds.
+ * Throws InstallError with what npm said.
+ */
+export async function runNpm(args, { cwd, text, progress }) {
+  const [program, ...first] = npmCommand();
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !SCOPE.test(name)));
+  const child = spawn(program, [...first, ...args, ...QUIET], {
+    cwd,
+    env,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // Node starts a .cmd file in a shell only; no argument of ours needs quoting.
+    shell: program === 'npm.cmd',
+  });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (part) => {
+      said += part;
+    });
+  }
+  const stopShowing = show(text, progress);
+  const outcome = await new Promise((resolve) => {
+    child.once('error', (error) => resolve({ error }));
+    child.once('close', (code, signal) => resolve({ code, signal }));
+  });
+  stopShowing();
+  if (outcome.signal) process.exit(1); // Interrupted: whoever did it knows why.
+  if (outcome.code !== 0) throw explain(said.trim(), outcome.error, cwd);
+}
+
+/** Shows that something goes on; standard output stays that of the command. */
+function show(text, progress) {
+  const { stderr } = process;
+  const redrawn = stderr.isTTY === true && process.env.TERM !== 'dumb' && !process.env.CI;
+  const startMs = Date.now();
+  const line = () => `${text} ${progress?.() ?? `${Math.round((Date.now() - startMs) / 1000)} s`}`;
+  stderr.write(redrawn ? text : `${text}\n`);
+  const timer = setInterval(
+    () =>
+      stderr.write(redrawn ? `\r${line().slice(0, (stderr.columns ?? 80) - 1)}` : `${line()}\n`),
+    redrawn ? REDRAWN_INTERVAL_MS : PLAIN_INTERVAL_MS,
+  );
+  return () => {
+    clearInterval(timer);
+    if (redrawn) stderr.write('\r\u001b[K');
+  };
+}
+
+/** What npm said, and for the common causes what to do. */
+function explain(said, error, folder) {
+  if (error) return new InstallError(`npm: ${error.message}`, ['Is npm installed, on the PATH?']);
+  if (/ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|ECONNRESET|ENETUNREACH|ENOTCACHED/.test(said)) {
+    return new InstallError(`${said}\nThe npm registry was not reached.`, [
+      'Check the network, or behind a proxy:  npm config set proxy http://HOST:PORT',
+      'then run the same command again.',
+    ]);
+  }
+  if (/EACCES|EPERM|EROFS/.test(said)) {
+    return new InstallError(`${said}\nFiles here cannot be written.`, [`Folder: ${folder}`]);
+  }
+  if (/ENOSPC/.test(said)) {
+    return new InstallError('The disk is full.', ['About 500 MB are needed.']);
+  }
+  return new InstallError(`${said}\nnpm failed (above).`, []);
+}
+
+/**
+ * The folder `name` of the cache with the packages of `lock` (the text of a package-lock.json) in
+ * its node_modules, installed if it is not there. A version and an integrity of everything stand
+ * in the lock, so what is there is what was asked for. `scripts`: whether theirs are run.
+ */
+export async function installApart({ name, lock, text, scripts = false }) {
+  const folder = join(cacheFolder(), name);
+  if (existsSync(folder)) return folder;
+  let temporary;
+  try {
+    mkdirSync(cacheFolder(), { recursive: true });
+    temporary = mkdtempSync(`${folder}-`);
+    const [, root] = Object.entries(JSON.parse(lock).packages).find(([path]) => path === '');
+    writeFileSync(join(temporary, 'package.json'), JSON.stringify(root));
+    writeFileSync(join(temporary, 'package-lock.json'), lock);
+  } catch (error) {
+    throw new InstallError(`${cacheFolder()} cannot be written: ${error.message}`, [
+      'Set XDG_CACHE_HOME to a folder of yours.',
+    ]);
+  }
+  try {
+    const run = scripts ? '--no-ignore-scripts' : '--ignore-scripts';
+    await runNpm(['ci', run], { cwd: temporary, text });
+    // At once or not at all: whoever looks meanwhile finds no half of it.
+    if (!existsSync(folder)) renameSync(temporary, folder);
+  } finally {
+    rmSync(temporary, { recursive: true, force: true });
+  }
+  return folder;
+}
