@@ -77,7 +77,7 @@ function nodeOnPath() {
 }
 
 /** npm's binaries of Linux are for glibc, and Node tells in a report which C library it runs on. */
-function isMusl() {
+export function isMusl() {
   if (process.platform !== 'linux') return false;
   return process.report?.getReport().header.glibcVersionRuntime === undefined;
 }

@@ -34,23 +34,28 @@ export function cacheFolder() {
   return join(homedir(), '.cache', 'flotilla');
 }
 
-/** The npm that runs us, else the one that came with this Node, else the one on the PATH. */
-function npmCommand() {
+/**
+ * The npm that runs us, else the one that came with this Node, else the one on the PATH; under
+ * `node`, where it is given: npm leaves out optional packages that ask for a later Node.
+ */
+function npmCommand(node = process.execPath) {
   const home = dirname(process.execPath);
   const own = windows
     ? join(home, 'node_modules/npm/bin/npm-cli.js')
     : join(home, '../lib/node_modules/npm/bin/npm-cli.js');
-  const { npm_execpath: outer = '', npm_node_execpath: node = process.execPath } = process.env;
+  const { npm_execpath: outer = '' } = process.env;
   if (outer.endsWith('npm-cli.js')) return [node, outer];
-  return existsSync(own) ? [process.execPath, own] : [windows ? 'npm.cmd' : 'npm'];
+  return existsSync(own) ? [node, own] : [windows ? 'npm.cmd' : 'npm'];
 }
 
 /**
- * Runs npm in `cwd`, and meanwhile shows `text` with what `progress` answers, or with the seconds.
- * Throws InstallError with what npm said.
+ * Runs npm, under `node` or this Node, in `cwd`, and meanwhile shows `text` with what `progress`
+ * answers, or with the seconds. Throws InstallError with what npm said.
+ * @param {readonly string[]} args
+ * @param {{ cwd: string, text: string, progress?: () => string, node?: string }} options
  */
-export async function runNpm(args, { cwd, text, progress }) {
-  const [program, ...first] = npmCommand();
+export async function runNpm(args, { cwd, text, progress, node }) {
+  const [program, ...first] = npmCommand(node);
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !SCOPE.test(name)));
   const child = spawn(program, [...first, ...args, ...QUIET], {
     cwd,

@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isMusl } from './find-node.mjs';
 import { cacheFolder, InstallError, installApart, runNpm } from './from-npm.mjs';
 
 /** The first npm that reads our lock file and knows `--omit`. */
@@ -16,11 +17,21 @@ function readPackages(path) {
   return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).packages : {};
 }
 
-/** The paths of the packages that the lock file names and every platform needs. */
+/** npm leaves out what is for another platform; of the others, `libc` tells musl from glibc. */
+function isForThisPlatform({ os, cpu, libc }) {
+  const has = (list, value) => list === undefined || list.includes(value);
+  return (
+    has(os, process.platform) && has(cpu, process.arch) && has(libc, isMusl() ? 'musl' : 'glibc')
+  );
+}
+
+/** The entries of the lock file that are needed here: what may be missing is no binary of ours. */
 function wantedPackages(withDev) {
   return Object.entries(readPackages(join(root, 'package-lock.json'))).filter(
-    ([path, { dev, devOptional, optional }]) =>
-      path.startsWith('node_modules/') && !optional && !devOptional && (withDev || !dev),
+    ([path, entry]) =>
+      path.startsWith('node_modules/') &&
+      (withDev || !(entry.dev || entry.devOptional)) &&
+      (entry.os ? isForThisPlatform(entry) : !entry.optional && !entry.devOptional),
   );
 }
 
@@ -41,8 +52,11 @@ function requireNpm() {
   }
 }
 
-/** The dependencies of the commands, and for `dev` those of tests and checks as well. */
-export async function installDependencies(dev) {
+/**
+ * The dependencies of the commands, and for `dev` those of tests and checks as well, as `node`
+ * will run them.
+ */
+export async function installDependencies(node, dev) {
   if (isInstalled(dev)) return;
   requireNpm();
   // Packages of the tests that are there stay there: `npm start` must not undo `npm test`.
@@ -59,6 +73,7 @@ export async function installDependencies(dev) {
   // Not `npm ci`, which begins by taking everything away; the versions are the lock's here too.
   const parts = [withDev ? '--include=dev' : '--omit=dev', '--include=optional'];
   await runNpm(['install', '--no-save', '--ignore-scripts', ...parts], {
+    node,
     cwd: root,
     text: `Installing dependencies${withDev ? ', those of the tests included' : ''} (once) …`,
     progress,

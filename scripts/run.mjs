@@ -15,9 +15,9 @@ const dev = engine || first === '--dev';
 const [file, ...args] = dev ? others : [first, ...others];
 
 try {
-  await installDependencies(dev);
-  if (engine) await installEngine(first === '--retry-engine');
   const node = await findNode();
+  await installDependencies(node, dev);
+  if (engine) await installEngine(first === '--retry-engine');
   // What is started by the name of `node` shall be this one.
   process.env.PATH = [dirname(node), process.env.PATH].join(delimiter);
   runUnder(node, join(root, file), args, { cwd: root });

@@ -103,7 +103,6 @@ function spawnCommand(
       PATH: path,
       XDG_CACHE_HOME: join(folder, cache),
       npm_execpath: join(folder, 'npm-cli.js'),
-      npm_node_execpath: process.execPath,
       ...env,
     },
     stdio: ['ignore', 'pipe', 'pipe'],
