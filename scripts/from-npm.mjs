@@ -3,7 +3,16 @@
 // Plain JavaScript, because an older Node has to be able to read it.
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 
@@ -14,6 +23,10 @@ const SCOPE =
 /** Output that is no terminal gets a line so often, a terminal one that is redrawn each second. */
 const PLAIN_INTERVAL_MS = 10_000;
 const REDRAWN_INTERVAL_MS = 1_000;
+
+/** In the names of folders that are being filled. */
+const UNFINISHED = '.unfinished-';
+const UNFINISHED_MS_MAX = 3_600_000;
 
 const windows = process.platform === 'win32';
 
@@ -116,6 +129,15 @@ function explain(said, error, folder) {
   return new InstallError(`${said}\nnpm failed (above).`, []);
 }
 
+/** What an installation that was killed has left; one that goes on is younger. */
+function removeInterrupted() {
+  for (const name of readdirSync(cacheFolder()).filter((each) => each.includes(UNFINISHED))) {
+    const path = join(cacheFolder(), name);
+    const ageMs = Date.now() - statSync(path).mtimeMs;
+    if (ageMs > UNFINISHED_MS_MAX) rmSync(path, { recursive: true, force: true });
+  }
+}
+
 /**
  * The folder `name` of the cache with the packages of `lock` (the text of a package-lock.json) in
  * its node_modules, installed if it is not there. A version and an integrity of everything stand
@@ -127,7 +149,8 @@ export async function installApart({ name, lock, text, scripts = false }) {
   let temporary;
   try {
     mkdirSync(cacheFolder(), { recursive: true });
-    temporary = mkdtempSync(`${folder}-`);
+    removeInterrupted();
+    temporary = mkdtempSync(`${folder}${UNFINISHED}`);
     const [, root] = Object.entries(JSON.parse(lock).packages).find(([path]) => path === '');
     writeFileSync(join(temporary, 'package.json'), JSON.stringify(root));
     writeFileSync(join(temporary, 'package-lock.json'), lock);

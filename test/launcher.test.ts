@@ -6,6 +6,7 @@ import {
   readdirSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -157,6 +158,17 @@ describe('the launcher', () => {
     const second = await outcomeOf(startOld(['say', 'it'], { cache: 'new' }));
     expect(second).toMatchObject({ code: 0, output: `${process.versions.node} it\n` });
     expect(readdirSync(join(folder, 'new/flotilla'))).toHaveLength(1);
+  });
+
+  test('removes what one that was killed has left, and not what another is filling', async () => {
+    const cached = join(folder, 'killed/flotilla');
+    const [old, young] = ['node-1.unfinished-a', 'node-1.unfinished-b'];
+    for (const name of [old, young]) mkdirSync(join(cached, name), { recursive: true });
+    const hoursAgo = new Date(Date.now() - 7_200_000);
+    utimesSync(join(cached, old), hoursAgo, hoursAgo);
+    expect((await outcomeOf(startOld(['say'], { cache: 'killed' }))).code).toBe(0);
+    expect(readdirSync(cached)).not.toContain(old);
+    expect(readdirSync(cached)).toContain(young);
   });
 
   test('two that get it at once are both served', async () => {
