@@ -9,6 +9,8 @@ export interface Link {
 }
 
 const FENCE = /^(```|~~~)/;
+/** Between as many backticks as it began with. */
+const CODE = /(`+)(?!`).*?(?<!`)\1(?!`)/g;
 /** `[text](target)`, `![text](target "title")`, and `[name]: target` at the start of a line. */
 const LINK = /(?:\]\(|^ {0,3}\[[^\]]+\]: +)<?([^\s()<>]+)/g;
 const HEADING = /^#{1,6} +(.+?)(?: +#+)? *$/;
@@ -29,7 +31,7 @@ function proseLines(text: string): string[] {
 export function linksOf(text: string): Link[] {
   let start = 0;
   return proseLines(text).flatMap((line) => {
-    const prose = line.replace(/`[^`]*`/g, (code) => ' '.repeat(code.length));
+    const prose = line.replace(CODE, (code) => ' '.repeat(code.length));
     const links = [...prose.matchAll(LINK)].map(({ 0: whole, 1: target = '', index }) => ({
       target,
       offset: start + index + whole.length - target.length,
