@@ -16,11 +16,13 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, posix, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isRelative, replaceTargets } from './markdown.ts';
 
 /** Folders of a workspace that are compiled, and one that is copied. */
 const SOURCE_FOLDERS = ['src', 'ports'];
@@ -46,9 +48,12 @@ export interface Package {
   readonly devDependencies?: Strings;
 }
 
-/** The package.json of a repository's root. */
+/** The package.json of a repository's root, which says what holds for all its packages. */
 export interface RootPackage {
   readonly workspaces: readonly string[];
+  /** Its url: `git+https://….git`. */
+  readonly repository: { readonly type: string; readonly url: string };
+  readonly engines: Strings;
 }
 
 /** Without `default` where an ordinary runtime cannot load it. */
@@ -60,8 +65,22 @@ export interface ExportTarget {
 export type ExportTargets = Record<string, ExportTarget>;
 
 export interface PublishedPackage extends Omit<Package, 'exports'> {
+  readonly publishConfig: Strings;
+  readonly repository: RootPackage['repository'] & { readonly directory: string };
+  readonly homepage: string;
+  readonly bugs: { readonly url: string };
+  readonly engines: Strings;
   readonly exports?: ExportTargets;
   readonly files: readonly string[];
+}
+
+/** What a package is published from, beside its own package.json. */
+export interface Origin {
+  readonly root: RootPackage;
+  /** The folder of the workspace: `sdk`. */
+  readonly workspace: string;
+  /** Of all workspaces, by their names. */
+  readonly versions: Readonly<Strings>;
 }
 
 export interface Built {
@@ -76,15 +95,22 @@ function readJson<T>(path: string): T {
   return JSON.parse(readFileSync(path, 'utf8')) as T;
 }
 
+/** Where people look at the repository: `https://github.com/owner/name`. */
+export function webUrlOf({ repository }: RootPackage): string {
+  return repository.url.replace(/^git\+/, '').replace(/\.git$/, '');
+}
+
 /**
- * The package.json to publish: compiled targets with their types, and exact versions of the
- * workspaces it needs.
+ * The package.json to publish: compiled targets with their types, exact versions of the
+ * workspaces it needs, and from the root what is the same for all. Sources are private, so that
+ * none is published by mistake.
  */
 export function publishedPackage(
   source: Package,
-  versions: Readonly<Strings>,
+  { root, versions, workspace }: Origin,
   files: readonly string[],
 ): PublishedPackage {
+  const url = webUrlOf(root);
   const { private: _private, scripts: _scripts, devDependencies: _dev, ...kept } = source;
   const exports = Object.entries(source.exports ?? {}).map(([name, target]) => {
     const condition = typeof target === 'string' ? 'default' : 'moddable';
@@ -97,6 +123,12 @@ export function publishedPackage(
   ]);
   return {
     ...kept,
+    repository: { ...root.repository, directory: workspace },
+    homepage: `${url}/tree/main/${workspace}#readme`,
+    bugs: { url: `${url}/issues` },
+    engines: root.engines,
+    // A package with a scope is published for its owners alone otherwise.
+    publishConfig: { access: 'public' },
     exports: Object.fromEntries(exports),
     dependencies: Object.fromEntries(dependencies),
     files,
@@ -171,6 +203,29 @@ function copyCommands(root: string, source: string, folder: string): void {
   }
 }
 
+/**
+ * Points the links of the package's pages that lead out of the package at the repository, at the
+ * tag of this version: there the page is what it was when the package was made.
+ */
+function completeLinks(root: string, { folder, package: { version }, workspace }: Built): void {
+  const url = webUrlOf(readJson<RootPackage>(join(root, 'package.json')));
+  for (const path of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!path.endsWith('.md')) continue;
+    const page = path.split(sep).join('/');
+    const text = readFileSync(join(folder, page), 'utf8');
+    const completed = replaceTargets(text, (target) => {
+      const [name = '', anchor] = target.split('#');
+      const inPackage = posix.join(posix.dirname(page), name);
+      if (!isRelative(target) || existsSync(join(folder, inPackage))) return target;
+      const inRepository = posix.join(workspace, inPackage);
+      const kind = statSync(join(root, inRepository)).isDirectory() ? 'tree' : 'blob';
+      const suffix = anchor === undefined ? '' : `#${anchor}`;
+      return `${url}/${kind}/v${version}/${inRepository}${suffix}`;
+    });
+    writeFileSync(join(folder, page), completed);
+  }
+}
+
 /** A target that is named but was not built would be found by the first user only. */
 function requireTargets(built: Built): void {
   const { exports = {}, bin = {} } = built.package;
@@ -188,9 +243,9 @@ function requireTargets(built: Built): void {
  * `dist` of its workspace.
  */
 export function build(root: string, out?: string): Built[] {
-  const { workspaces } = readJson<RootPackage>(join(root, 'package.json'));
+  const rootPackage = readJson<RootPackage>(join(root, 'package.json'));
   const sources = new Map(
-    workspaces.map((workspace) => [
+    rootPackage.workspaces.map((workspace) => [
       workspace,
       readJson<Package>(join(root, workspace, 'package.json')),
     ]),
@@ -212,10 +267,12 @@ export function build(root: string, out?: string): Built[] {
     if (has('README.md')) copyFileSync(join(from, 'README.md'), join(folder, 'README.md'));
     copyFileSync(join(root, 'LICENSE'), join(folder, 'LICENSE'));
     const files = [...SOURCE_FOLDERS, BIN_FOLDER].filter(has);
-    const published = publishedPackage(source, versions, files);
+    const published = publishedPackage(source, { root: rootPackage, versions, workspace }, files);
     writeFileSync(join(folder, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
-    built.push({ workspace, folder, package: published });
-    requireTargets(built[built.length - 1]!);
+    const made = { workspace, folder, package: published };
+    completeLinks(root, made);
+    requireTargets(made);
+    built.push(made);
   }
   return built;
 }

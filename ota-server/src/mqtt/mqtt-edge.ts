@@ -2,10 +2,15 @@
 // Who a device is, the broker says: its access rules have to keep a device to its own topics.
 
 import { TopicTemplate } from '@flotilla/sdk/mqtt/topic-template';
-import type { IPublishPacket, MqttClient } from 'mqtt';
 import type { Control } from '../control/control.ts';
 import { Problem } from '../problem.ts';
-import { type BrokerAddress, openConnection, subscribe } from '../shadow/connection.ts';
+import {
+  type BrokerAddress,
+  type Connection,
+  type MessageFlags,
+  openConnection,
+  subscribe,
+} from '../shadow/connection.ts';
 
 export interface MqttEdgeOptions {
   readonly control: Control;
@@ -35,7 +40,7 @@ export class MqttEdge {
   readonly counters: MqttCounters = { checks: 0, reports: 0, refused: 0, retained: 0, notified: 0 };
   private readonly options: MqttEdgeOptions;
   private readonly topics: TopicTemplate;
-  private client: MqttClient | undefined;
+  private connection: Connection | undefined;
   private stopListening: () => void = () => undefined;
   private notifying: Promise<void> = Promise.resolve();
 
@@ -47,13 +52,12 @@ export class MqttEdge {
   /** Resolves when checks are answered; rejects with the reason why they cannot be. */
   async start(): Promise<void> {
     const { broker, clientId, control } = this.options;
-    this.client = await openConnection(broker, {
+    this.connection = await openConnection(broker, {
       clientId,
       clean: true,
-      onMessage: () => undefined,
+      onMessage: (_connection, topic, payload, flags) => this.onMessage(topic, payload, flags),
     });
-    this.client.on('message', (topic, payload, packet) => this.onMessage(topic, payload, packet));
-    await this.listen(this.client);
+    await this.listen(this.connection);
     this.stopListening = control.onNotify((_rollout, ids) => {
       // One after the other: what two rollouts say at once would be twice the flood.
       this.notifying = this.notifying.then(() => this.notify(ids)).catch(this.options.onError);
@@ -62,33 +66,33 @@ export class MqttEdge {
 
   async stop(): Promise<void> {
     this.stopListening();
-    const { client } = this;
-    this.client = undefined;
-    await client?.endAsync(true);
+    const { connection } = this;
+    this.connection = undefined;
+    await connection?.endAsync(true);
   }
 
   /** Shared, so that several servers divide the work; plain where the broker does not share. */
-  private async listen(client: MqttClient): Promise<void> {
+  private async listen(connection: Connection): Promise<void> {
     const filters = ['ota/check', 'ota/report'].map((name) => this.topics.format('+', name));
     const isShared =
-      client.options.protocolVersion === 5 &&
+      connection.options.protocolVersion === 5 &&
       (await subscribe(
-        client,
+        connection,
         filters.map((filter) => `$share/${GROUP}/${filter}`),
       ).then(
         () => true,
         () => false,
       ));
     // 3.1.1 has no shared subscriptions: some brokers grant them there and deliver nothing.
-    if (!isShared) await subscribe(client, filters);
+    if (!isShared) await subscribe(connection, filters);
   }
 
-  private onMessage(topic: string, payload: Buffer, packet: IPublishPacket): void {
+  private onMessage(topic: string, payload: Buffer, flags: MessageFlags): void {
     for (const kind of ['check', 'report'] as const) {
       const id = this.topics.idOf(topic, `ota/${kind}`);
       if (id === '') continue;
-      if (packet.retain) this.counters.retained += 1;
-      else this.handle(id, kind, payload, packet).catch(this.options.onError);
+      if (flags.retain) this.counters.retained += 1;
+      else this.handle(id, kind, payload, flags).catch(this.options.onError);
       return;
     }
   }
@@ -97,7 +101,7 @@ export class MqttEdge {
     id: string,
     kind: 'check' | 'report',
     payload: Buffer,
-    { properties }: IPublishPacket,
+    { properties }: MessageFlags,
   ): Promise<void> {
     const { control } = this.options;
     try {
@@ -112,7 +116,7 @@ export class MqttEdge {
       const { correlationData, responseTopic } = properties ?? {};
       // Only below the device's own topics: a response topic must not make us speak to others.
       const isOwn = responseTopic !== undefined && this.isOwnTopic(responseTopic, id);
-      await this.client?.publishAsync(
+      await this.connection?.publishAsync(
         isOwn ? responseTopic : this.topics.format(id, 'ota/notify'),
         answer,
         {
@@ -135,9 +139,9 @@ export class MqttEdge {
   private async notify(ids: Iterable<string>): Promise<void> {
     let pending: Promise<unknown>[] = [];
     for (const id of ids) {
-      const { client } = this;
-      if (client === undefined || !client.connected) return; // Devices poll as well.
-      pending.push(client.publishAsync(this.topics.format(id, 'ota/notify'), '', { qos: 1 }));
+      const { connection } = this;
+      if (connection === undefined || !connection.connected) return; // Devices poll as well.
+      pending.push(connection.publishAsync(this.topics.format(id, 'ota/notify'), '', { qos: 1 }));
       this.counters.notified += 1;
       if (pending.length < PENDING_COUNT_MAX) continue;
       await Promise.all(pending);

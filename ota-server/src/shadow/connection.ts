@@ -20,12 +20,48 @@ export interface BrokerAddress {
   };
 }
 
+/** What came with a message. */
+export interface MessageFlags {
+  /** Left by somebody long ago, not said now. */
+  readonly retain: boolean;
+  readonly properties?: {
+    readonly responseTopic?: string;
+    readonly correlationData?: Buffer;
+  };
+}
+
+/**
+ * A connection to a broker: what is used of the library's client.
+ *
+ * The client's own type stays inside, because it names types of a browser: programs without them
+ * could not compile against ours.
+ */
+export interface Connection {
+  readonly connected: boolean;
+  readonly options: { readonly protocolVersion?: 3 | 4 | 5 };
+  /** `done` is called when the broker has acknowledged. */
+  publish(topic: string, payload: Buffer, options: { qos: 1 }, done: () => void): unknown;
+  publishAsync(
+    topic: string,
+    payload: Buffer | string,
+    options: { qos: 1; properties?: { correlationData: Buffer } },
+  ): Promise<unknown>;
+  /** Resolves with what was granted: from 128 on it is a refusal. */
+  subscribeAsync(
+    filters: string[],
+    options: { qos: 1 },
+  ): Promise<readonly { readonly topic: string; readonly qos: number }[]>;
+  unsubscribeAsync(filters: string[]): Promise<unknown>;
+  /** `force` does not wait for what is not acknowledged yet. */
+  endAsync(force?: boolean): Promise<void>;
+}
+
 export interface ConnectionOptions {
   readonly clientId: string;
   /** False: the broker keeps the session, and with it what arrives while we are away. */
   readonly clean: boolean;
   /** From the first moment on: a resumed session delivers before the promise resolves. */
-  onMessage(client: MqttClient, topic: string, payload: Buffer, retained: boolean): void;
+  onMessage(connection: Connection, topic: string, payload: Buffer, flags: MessageFlags): void;
 }
 
 const CONNECT_MS_MAX = 5000;
@@ -40,18 +76,18 @@ const SESSION_EXPIRY_S = 3600;
 const RECEIVE_MAX = 65534;
 const VERSIONS = [5, 4] as const;
 
-/** Resolves with a connected client; rejects with the error of the last attempt. */
+/** Resolves with an open connection; rejects with the error of the last attempt. */
 export async function openConnection(
   address: BrokerAddress,
   options: ConnectionOptions,
-): Promise<MqttClient> {
+): Promise<Connection> {
   // Loaded when it is needed: whoever imports the core only does not wait for it.
   const { default: mqtt } = await import('mqtt');
   let failure: Error | undefined;
   for (const version of VERSIONS) {
     const client = mqtt.connect(clientOptions(address, options, version));
     client.on('message', (topic, payload, packet) => {
-      options.onMessage(client, topic, payload, packet.retain);
+      options.onMessage(client, topic, payload, packet);
     });
     client.on('connect', () => {
       // An answer is several small packets: Nagle's algorithm would hold the second back 40 ms.
@@ -124,8 +160,8 @@ function firstConnect(client: MqttClient): Promise<Error | undefined> {
 }
 
 /** Subscribes at QoS 1; rejects when the broker refuses one of the filters. */
-export async function subscribe(client: MqttClient, filters: readonly string[]): Promise<void> {
-  const grants = await client.subscribeAsync([...filters], { qos: 1 });
+export async function subscribe(connection: Connection, filters: readonly string[]): Promise<void> {
+  const grants = await connection.subscribeAsync([...filters], { qos: 1 });
   const refused = grants.find(({ qos }) => qos >= 128);
   if (refused !== undefined) {
     throw new Error(`the broker refused a subscription to ${refused.topic}`);

@@ -2,7 +2,9 @@
 
 export {
   type BrokerAddress,
+  type Connection,
   type ConnectionOptions,
+  type MessageFlags,
   openConnection,
   subscribe,
 } from './connection.ts';

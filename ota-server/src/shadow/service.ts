@@ -2,8 +2,7 @@
 // too much: core.ts answers, store.ts keeps.
 
 import { TopicTemplate } from '@flotilla/sdk/mqtt/topic-template';
-import type { MqttClient } from 'mqtt';
-import { type BrokerAddress, openConnection, subscribe } from './connection.ts';
+import { type BrokerAddress, type Connection, openConnection, subscribe } from './connection.ts';
 import { type Message, type RequestKind, rejection, respond } from './core.ts';
 import type { Shadow } from './document.ts';
 import { decodeRequest, type Encoding, encodeDocument } from './payload.ts';
@@ -84,7 +83,7 @@ export class ShadowService {
   private readonly families: readonly Family[];
   private readonly store: ShadowStore;
   private readonly nowMs: () => number;
-  private client: MqttClient | undefined;
+  private connection: Connection | undefined;
 
   constructor(options: ShadowServiceOptions) {
     this.options = options;
@@ -102,24 +101,25 @@ export class ShadowService {
   /** Resolves when requests are answered; rejects with the reason why they cannot be. */
   async start(): Promise<void> {
     const { broker, clientId } = this.options;
-    this.client = await openConnection(broker, {
+    this.connection = await openConnection(broker, {
       clientId,
       clean: false,
-      onMessage: (client, topic, payload, retained) => {
-        this.client ??= client;
-        this.onMessage(topic, payload, retained);
+      onMessage: (connection, topic, payload, { retain }) => {
+        this.connection ??= connection;
+        this.onMessage(topic, payload, retain);
       },
     });
-    await subscribe(this.client, this.filters());
+    await subscribe(this.connection, this.filters());
   }
 
   /** Leaves the broker, and no session behind. */
   async stop(): Promise<void> {
-    const { client } = this;
-    if (client === undefined) return;
-    this.client = undefined;
-    if (client.connected) await client.unsubscribeAsync([...this.filters()]).catch(() => undefined);
-    await client.endAsync(true);
+    const { connection } = this;
+    if (connection === undefined) return;
+    this.connection = undefined;
+    if (connection.connected)
+      await connection.unsubscribeAsync([...this.filters()]).catch(() => undefined);
+    await connection.endAsync(true);
     // Only a clean connect ends a session of 3.1.1 (MQTT-3.1.2-6).
     const { broker, clientId } = this.options;
     const once = { clientId, clean: true, onMessage: () => undefined };
@@ -205,10 +205,10 @@ export class ShadowService {
   }
 
   private publish({ encoding, topics }: Family, id: string, { document, name }: Message): void {
-    if (this.client === undefined) return;
+    if (this.connection === undefined) return;
     this.pendingCount += 1;
     const topic = topics.format(id, `shadow/${name}`);
-    this.client.publish(topic, encodeDocument(document, encoding), { qos: 1 }, () => {
+    this.connection.publish(topic, encodeDocument(document, encoding), { qos: 1 }, () => {
       this.pendingCount -= 1;
     });
   }

@@ -32,7 +32,7 @@ type OwnedSocket = Socket & { [OWNER]: NodeStream };
 export class StreamBuffers {
   /** Largest write that always finds room once `onWritable` was called. */
   readonly packetSizeMax: number;
-  readonly read = Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
+  readonly read: Buffer = Buffer.allocUnsafeSlow(READ_BUFFER_SIZE);
   /** Sockets that are not closed yet. */
   openCount = 0;
   /** At least one stream's whole room. */

@@ -63,7 +63,7 @@ export class ManifestFields {
   /** `major.minor.patch`. */
   version = '';
   /** SHA-256 of the image file. */
-  readonly digest = new Uint8Array(DIGEST_SIZE);
+  readonly digest: Uint8Array = new Uint8Array(DIGEST_SIZE);
   /** Bytes of the image file, at least 1 and at most the slot's. */
   size = 0;
   /** Relative name of the image file. */

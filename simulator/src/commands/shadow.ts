@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import {
   AWS_FAMILY,
+  type Connection,
   decodeDocument,
   encodeDocument,
   OWN_FAMILY,
@@ -17,7 +18,6 @@ import {
 } from '@flotilla/ota-server/shadow';
 import { TopicTemplate } from '@flotilla/sdk/mqtt/topic-template';
 import { reasonOf } from '@flotilla/sdk/node';
-import type { MqttClient } from 'mqtt';
 import type { Argv, CommandModule } from 'yargs';
 import { RunError, resolveTarget } from '../live/preflight.ts';
 import { hidePassword, parseBrokerUrl } from '../scenario/broker-url.ts';
@@ -260,7 +260,7 @@ function readPem(option: string, file: string): string {
 class ShadowConnection {
   /** For messages. */
   readonly place: string;
-  private readonly client: MqttClient;
+  private readonly client: Connection;
   private readonly id: string;
   private readonly topics: TopicTemplate;
   private readonly family: TopicFamily;
@@ -268,7 +268,7 @@ class ShadowConnection {
   private readonly take: Map<string, (document: Tree) => void>;
 
   constructor(
-    client: MqttClient,
+    client: Connection,
     args: ShadowArguments,
     family: TopicFamily,
     url: string,
