@@ -1,8 +1,9 @@
 // The direction of dependencies: which folder may import what.
 //
-//   sdk/src imports nothing outside itself. bootloader-sim → types of the platform. ota-server →
-//   sdk, and images of bootloader-sim. simulator/live → ota-server; the rest of simulator → only
-//   the pure parts of it. Nothing imports simulator.
+//   sdk/src imports nothing outside itself, command-line nothing of ours. bootloader-sim → types of
+//   the platform. ota-server → sdk, and images of bootloader-sim. simulator/live → ota-server; the
+//   rest of simulator → only the pure parts of it. cli.ts and commands/ of all → command-line.
+//   Nothing imports simulator.
 
 import { posix } from 'node:path';
 import { isNode, lineOf, type Node, parse, type SourceFile, unwrap, walk } from './syntax.ts';
@@ -34,7 +35,14 @@ export interface Import {
 
 const SDK = /^@flotilla\/sdk(\/|$)/;
 const PLATFORM = /^@flotilla\/sdk(\/platform)?$/;
-const IMAGES = /^@flotilla\/bootloader-sim\/images?(\/|$)/;
+/** Pure functions of bytes, for whoever may import anything at all. */
+const BYTES = /^@flotilla\/sdk\/codec\/bytes$/;
+/** The frame of the commands. */
+const COMMAND_LINE = /^@flotilla\/command-line(\/|$)/;
+/** Those of its parts that know of no command: text in, text out, and keys. */
+const TEXT_PARTS = /^@flotilla\/command-line\/(columns|keys|nearest|quantities)$/;
+/** Images, and the crypto that makes and checks them. */
+const IMAGES = /^@flotilla\/bootloader-sim\/(images?(\/|$)|node-crypto$)/;
 const BOOTLOADER = /^@flotilla\/bootloader-sim(\/|$)/;
 const SERVER = /^@flotilla\/ota-server(\/|$)/;
 const SERVER_PURE = /^@flotilla\/ota-server\/(rollout|device-api|shadow)(\/|$)/;
@@ -72,33 +80,62 @@ const ZONES: readonly Zone[] = [
   },
   { path: /^sdk\/ports\/node\//, may: [NODE], within: /^sdk\/(src|ports\/node)\// },
   { path: /^sdk\//, may: [SDK, NODE, THIRD_PARTY] },
-  // Its command: the file that parses arguments, what that starts, and the crypto it passes in.
+  {
+    path: /^command-line\/src\/(columns|nearest|quantities)\.ts$/,
+    may: [],
+    within: /^command-line\/src\/(columns|nearest|quantities)\.ts$/,
+  },
+  { path: /^command-line\/src\/keys\.ts$/, may: [NODE], within: /^command-line\/src\/keys\.ts$/ },
+  { path: /^command-line\/src\//, may: [NODE, /^yargs$/] },
+  { path: /^command-line\//, may: [COMMAND_LINE, NODE, THIRD_PARTY] },
+  // Its command: the file that names its commands, what they start, and the crypto passed in.
   {
     path: /^bootloader-sim\/(bin\/|src\/(cli|node-crypto)\.ts|src\/commands\/)/,
-    may: [NODE, /^(yargs|piscina)(\/|$)/],
+    may: [BYTES, COMMAND_LINE, NODE, /^piscina(\/|$)/],
     mayTypes: [PLATFORM],
     mayNames: POWER_LOSS,
   },
   {
     path: /^bootloader-sim\/src\//,
-    may: [],
+    may: [BYTES],
     mayTypes: [PLATFORM],
     mayNames: POWER_LOSS,
     within: /^bootloader-sim\/src\/(?!(cli|node-crypto)\.ts|commands\/)/,
   },
   { path: /^bootloader-sim\//, may: [SDK, BOOTLOADER, NODE, THIRD_PARTY] },
+  {
+    path: /^ota-server\/src\/(cli\.ts|commands\/)/,
+    may: [SDK, IMAGES, COMMAND_LINE, NODE, THIRD_PARTY],
+  },
+  {
+    path: /^ota-server\/src\/releases\/(index|keys)\.ts$/,
+    may: [SDK, IMAGES, TEXT_PARTS, NODE, THIRD_PARTY],
+  },
   { path: /^ota-server\/(src|bin)\//, may: [SDK, IMAGES, NODE, THIRD_PARTY] },
-  { path: /^ota-server\//, may: [SDK, IMAGES, SERVER, NODE, THIRD_PARTY] },
+  { path: /^ota-server\//, may: [SDK, IMAGES, SERVER, COMMAND_LINE, NODE, THIRD_PARTY] },
   { path: /^simulator\/src\/live\//, may: [SDK, BOOTLOADER, SERVER, NODE, THIRD_PARTY] },
   {
     path: /^simulator\/src\/virtual\//,
     may: [SDK, BOOTLOADER, SERVER_PURE, NODE, THIRD_PARTY],
     within: /^simulator\/src\/(?!live\/)/,
   },
+  {
+    path: /^simulator\/src\/(cli\.ts|commands\/)/,
+    may: [SDK, BOOTLOADER, SERVER_PURE, COMMAND_LINE, NODE, THIRD_PARTY],
+  },
+  // What people write and read.
+  {
+    path: /^simulator\/src\/(firmware|metrics|report|scenario)\//,
+    may: [SDK, BOOTLOADER, SERVER_PURE, TEXT_PARTS, NODE, THIRD_PARTY],
+  },
   { path: /^simulator\/(src|bin)\//, may: [SDK, BOOTLOADER, SERVER_PURE, NODE, THIRD_PARTY] },
   { path: /^simulator\//, may: [/^@flotilla\//, NODE, THIRD_PARTY] },
   // The root: scripts, benchmarks, tests of the whole, applications of scenarios.
-  { path: /^/, may: [SDK, BOOTLOADER, SERVER, NODE, THIRD_PARTY], within: /^(?!simulator\/src\/)/ },
+  {
+    path: /^/,
+    may: [SDK, BOOTLOADER, SERVER, COMMAND_LINE, NODE, THIRD_PARTY],
+    within: /^(?!simulator\/src\/)/,
+  },
 ];
 
 /** Everything the file refers to: imports, re-exports, types, workers, `require`, `resolve`. */

@@ -9,19 +9,35 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const PACKAGES: Record<string, PackageFile> = {
   '': { name: 'flotilla', devDependencies: { vitest: '1', mqtt: '1' } },
   sdk: { name: '@flotilla/sdk' },
+  'command-line': {
+    name: '@flotilla/command-line',
+    dependencies: { '@flotilla/sdk': '1', yargs: '1', zod: '1' },
+  },
   'bootloader-sim': {
     name: '@flotilla/bootloader-sim',
-    dependencies: { '@flotilla/sdk': '1', yargs: '1', piscina: '1', zod: '1' },
+    dependencies: {
+      '@flotilla/command-line': '1',
+      '@flotilla/sdk': '1',
+      yargs: '1',
+      piscina: '1',
+      zod: '1',
+    },
   },
   'ota-server': {
     name: '@flotilla/ota-server',
-    dependencies: { '@flotilla/sdk': '1', '@flotilla/bootloader-sim': '1', fastify: '1' },
+    dependencies: {
+      '@flotilla/command-line': '1',
+      '@flotilla/sdk': '1',
+      '@flotilla/bootloader-sim': '1',
+      fastify: '1',
+    },
   },
   simulator: {
     name: '@flotilla/simulator',
     dependencies: {
       '@flotilla/sdk': '1',
       '@flotilla/bootloader-sim': '1',
+      '@flotilla/command-line': '1',
       '@flotilla/ota-server': '1',
       aedes: '1',
     },
@@ -123,7 +139,13 @@ const RULES: readonly [path: string, bad: string, finding: string, clean: string
     'leaves its workspace',
     "import '../../scripts/launch.mjs';",
   ],
-  ['bootloader-sim/src/cli.ts', "import 'zod';", 'may not', "import 'yargs';"],
+  ['bootloader-sim/src/cli.ts', "import 'yargs';", 'may not', "import '@flotilla/command-line';"],
+  [
+    'bootloader-sim/src/flash/a.ts',
+    "import '@flotilla/command-line/columns';",
+    'may not',
+    "import '@flotilla/sdk/codec/bytes';",
+  ],
   [
     'bootloader-sim/src/commands/a.ts',
     "import '@flotilla/ota-server';",
@@ -136,7 +158,37 @@ const RULES: readonly [path: string, bad: string, finding: string, clean: string
     'may not',
     "import 'node:crypto';",
   ],
+  // The frame of the commands.
+  ['command-line/src/frame.ts', "import '@flotilla/sdk';", 'may not', "import 'yargs';"],
+  ['command-line/src/frame.ts', "import 'zod';", 'may not', "import './nearest.ts';"],
+  ['command-line/src/nearest.ts', "import 'node:fs';", 'may not', "import './columns.ts';"],
+  ['command-line/src/columns.ts', "import './files.ts';", 'leaves its layer', '// none'],
+  ['command-line/src/keys.ts', "import './files.ts';", 'leaves its', "import 'node:crypto';"],
   // The server.
+  [
+    'ota-server/src/http/a.ts',
+    "import '@flotilla/command-line';",
+    'may not',
+    "import '@flotilla/bootloader-sim/node-crypto';",
+  ],
+  [
+    'ota-server/src/rollout/a.ts',
+    "import '@flotilla/command-line/columns';",
+    'may not',
+    "import '@flotilla/sdk/codec/bytes';",
+  ],
+  [
+    'ota-server/src/releases/keys.ts',
+    "import '@flotilla/command-line';",
+    'may not',
+    "import '@flotilla/command-line/keys';",
+  ],
+  [
+    'ota-server/src/commands/a.ts',
+    "import '@flotilla/simulator';",
+    'may not',
+    "import '@flotilla/command-line';",
+  ],
   [
     'ota-server/src/a.ts',
     "import '@flotilla/bootloader-sim';",
@@ -151,6 +203,30 @@ const RULES: readonly [path: string, bad: string, finding: string, clean: string
   ],
   ['ota-server/src/a.ts', "import 'kysely';", 'not in its package.json', "import 'fastify';"],
   // The simulator.
+  [
+    'simulator/src/commands/a.ts',
+    "import '@flotilla/ota-server/store';",
+    'may not',
+    "import '@flotilla/command-line';",
+  ],
+  [
+    'simulator/src/report/a.ts',
+    "import '@flotilla/command-line';",
+    'may not',
+    "import '@flotilla/command-line/columns';",
+  ],
+  [
+    'simulator/src/world/a.ts',
+    "import '@flotilla/command-line/quantities';",
+    'may not',
+    "import '@flotilla/sdk/codec/bytes';",
+  ],
+  [
+    'simulator/src/live/a.ts',
+    "import '@flotilla/command-line';",
+    'may not',
+    "import '@flotilla/bootloader-sim/node-crypto';",
+  ],
   [
     'simulator/src/virtual/a.ts',
     "import '@flotilla/ota-server';",

@@ -1,5 +1,6 @@
 // From readings to the figures that are asked for, with their limits, and to the table.
 
+import { columns } from '@flotilla/command-line/columns';
 import type { Side } from './fleet.ts';
 
 /** What one run of one side gave; names carry the unit. Absent = not measured. */
@@ -182,16 +183,7 @@ export function formatTable(figures: readonly Figure[]): string {
     const times = ratio === undefined ? '' : ratio.toFixed(2);
     return [title, value(figure.ours), value(figure.mqttjs), times, limitText(limit, unit), words];
   });
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
-      )
-      .join('  ')
-      .trimEnd();
-  return all.map(line).join('\n');
+  return columns([head, ...rows], 1).join('\n');
 }
 
 function limitText(limit: Limit | undefined, unit: string): string {

@@ -1,5 +1,6 @@
 // What is measured of deltas, and the limits that it has to keep.
 
+import { columns } from '@flotilla/command-line/columns';
 import type { ApplierFigures } from './applier.ts';
 
 /** Of one pair of images. */
@@ -84,7 +85,7 @@ export function formatSizes(sizes: readonly Sizes[]): string {
     (each.deltaBytes / each.fossilBytes).toFixed(2),
     `${whole(each.encodeMs)} ms`,
   ]);
-  return formatTable([head, ...rows]);
+  return columns([head, ...rows], 1).join('\n');
 }
 
 export function formatFigures(figures: readonly Figure[]): string {
@@ -94,12 +95,5 @@ export function formatFigures(figures: readonly Figure[]): string {
     `≤ ${most.toLocaleString('en')} ${unit}`.trim(),
     met ? 'yes' : 'NO',
   ]);
-  return formatTable([['', 'worst', 'limit', 'ok'], ...rows]);
-}
-
-function formatTable(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const pad = (cell: string, column: number) =>
-    column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!);
-  return rows.map((row) => row.map(pad).join('  ').trimEnd()).join('\n');
+  return columns([['', 'worst', 'limit', 'ok'], ...rows], 1).join('\n');
 }

@@ -1,7 +1,8 @@
 // What it takes to check the manifest of an update: on Node with OpenSSL, on XS with noble.
 
+import { generateKeys } from '@flotilla/command-line/keys';
 import { writeEnvelope } from '../../ota-server/src/releases/envelope.ts';
-import { generateKeys, readPrivateKeyPem, trustedKey } from '../../ota-server/src/releases/keys.ts';
+import { readPrivateKeyPem, trustedKey } from '../../ota-server/src/releases/keys.ts';
 import { bundleForXs } from '../../scripts/xs/bundle.ts';
 import { newMachine, runFrom } from '../../scripts/xs/heap.ts';
 import { nodeCrypto } from '../../sdk/ports/node/crypto.ts';

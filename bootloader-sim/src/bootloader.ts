@@ -1,7 +1,8 @@
 // From reset to a running image: the ROM checks stage 2 against the fuses, stage 2 is the profile.
 
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import type { BootLogEntry, BootReason } from '@flotilla/sdk/platform';
-import { type BootDecision, type Machine, toHex, verifyRegion } from './machine.ts';
+import { type BootDecision, type Machine, verifyRegion } from './machine.ts';
 import type { Profile } from './profiles/profile.ts';
 
 /** Boots that the log holds; the oldest go first. */

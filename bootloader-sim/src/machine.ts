@@ -104,11 +104,3 @@ export function verifyRegion(
 function keyOf({ flash }: Machine, region: Region, size: number): string {
   return `${size} of ${region.size}: ${flash.contentKey(region.start, size)}`;
 }
-
-const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'));
-
-export function toHex(bytes: Uint8Array): string {
-  let text = '';
-  for (let index = 0; index < bytes.length; index += 1) text += HEX[bytes[index]!];
-  return text;
-}

@@ -1,21 +1,11 @@
-// Digests, signatures and keys over node:crypto, for the commands and the tests. The boot model
-// itself is given them as `BootCrypto`.
+// Digests, signatures and keys over node:crypto, for commands, servers, simulations and tests. The
+// boot model itself is given them as `BootCrypto`.
 
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  type KeyObject,
-  sign,
-  verify,
-} from 'node:crypto';
+import { createHash, createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
+import { parsePrivateKey, parsePublicKey, rawPublicKey } from '@flotilla/command-line/keys';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import type { BootCrypto } from './crypto.ts';
-import { PUBLIC_KEY_SIZE, publicKeyInfo } from './images/mcuboot-format.ts';
-
-/** A file that is not the key it has to be; the message says what it is instead. */
-export class KeyError extends Error {
-  override readonly name = 'KeyError';
-}
+import { publicKeyInfo } from './images/mcuboot-format.ts';
 
 /** What signs, and what verifies that. */
 export interface SigningKey {
@@ -35,7 +25,7 @@ const IMPORTED_COUNT_MAX = 64;
 const imported = new Map<string, KeyObject>();
 
 function importKey(publicKey: Uint8Array): KeyObject {
-  const name = Buffer.from(publicKey).toString('hex');
+  const name = toHex(publicKey);
   const known = imported.get(name);
   if (known !== undefined) return known;
   const info = Buffer.from(publicKeyInfo(publicKey));
@@ -59,65 +49,20 @@ export const nodeCrypto: BootCrypto = {
   },
 };
 
-/** The label of the first PEM block (RFC 7468 §2), or what is wrong with the file. */
-function labelOf(text: string): string {
-  const label = /-----BEGIN ([^-\r\n]*)-----/.exec(text)?.[1];
-  if (label === undefined) throw new KeyError('not a PEM file: it has no -----BEGIN line');
-  if (!text.includes(`-----END ${label}-----`)) {
-    throw new KeyError(`the PEM file is cut off: it has no -----END ${label}-----`);
-  }
-  return label;
-}
-
-function requireEd25519(key: KeyObject): void {
-  const type = key.asymmetricKeyType ?? 'no';
-  if (type !== 'ed25519') throw new KeyError(`expected an Ed25519 key, got a ${type} key`);
-}
-
-function rawPublicKey(key: KeyObject): Uint8Array {
-  const info = key.export({ format: 'der', type: 'spki' });
-  return new Uint8Array(info.subarray(info.length - PUBLIC_KEY_SIZE));
+/** What signs with this Ed25519 key. */
+export function signingKeyOf(key: KeyObject): SigningKey {
+  return {
+    publicKey: rawPublicKey(key, 'ed25519'),
+    sign: (message) => new Uint8Array(sign(null, message, key)),
+  };
 }
 
 /** The raw 32 bytes of an Ed25519 public key (`-----BEGIN PUBLIC KEY-----`). Throws KeyError. */
 export function readPublicKeyPem(text: string): Uint8Array {
-  const label = labelOf(text);
-  // OpenSSL would derive the public key, and the file would lie about, where it must not.
-  if (label.endsWith('PRIVATE KEY')) {
-    throw new KeyError('this is a private key, and a public key is wanted; keep it secret');
-  }
-  if (label !== 'PUBLIC KEY') throw new KeyError(`expected a public key, got "${label}"`);
-  let key: KeyObject;
-  try {
-    key = createPublicKey(text);
-  } catch {
-    throw new KeyError('the public key cannot be read: its content is damaged');
-  }
-  requireEd25519(key);
-  return rawPublicKey(key);
+  return parsePublicKey(text, ['ed25519']).publicKey;
 }
 
 /** The Ed25519 private key of a PKCS#8 file (`-----BEGIN PRIVATE KEY-----`). Throws KeyError. */
 export function readPrivateKeyPem(text: string): SigningKey {
-  const label = labelOf(text);
-  if (label === 'PUBLIC KEY') {
-    throw new KeyError('this is a public key, and a private key is wanted');
-  }
-  if (label === 'ENCRYPTED PRIVATE KEY') {
-    throw new KeyError('the private key is encrypted; decrypt it first (openssl pkey)');
-  }
-  if (!label.endsWith('PRIVATE KEY')) {
-    throw new KeyError(`expected a private key, got "${label}"`);
-  }
-  let key: KeyObject;
-  try {
-    key = createPrivateKey(text);
-  } catch {
-    throw new KeyError('the private key cannot be read: its content is damaged');
-  }
-  requireEd25519(key);
-  return {
-    publicKey: rawPublicKey(createPublicKey(key)),
-    sign: (message) => new Uint8Array(sign(null, message, key)),
-  };
+  return signingKeyOf(parsePrivateKey(text, ['ed25519']).key);
 }

@@ -106,10 +106,10 @@ describe('a file that is not what it should be: one line and exit code 1', () =>
 describe('arguments that are wrong: exit code 2', () => {
   const cases: [string, RegExp][] = [
     ['', /Which command/],
-    ['nothing', /Unknown argument: nothing/],
-    ['image', /Not enough non-option arguments/],
-    ['image info', /Not enough/],
-    ['image info good.img --color', /Unknown argument/],
+    ['nothing', /Unknown command: nothing/],
+    ['image', /Which command\? flotilla-boot image --help/],
+    ['image info', /<file> is missing: flotilla-boot image info <file>/],
+    ['image info good.img --color', /Unknown option: --color/],
     ['image verify good.img', /--key/],
     ['image create text --version 1 --out out', /--key/],
     ['image create text --version one --out out --key key.pem', /--version: expected 1.2.3/],
@@ -127,10 +127,10 @@ describe('arguments that are wrong: exit code 2', () => {
     ['flash create --out out --slot0 good.img --key pub.pem --chip W25Q999', /--chip: expected/],
     ['flash create --out out --slot0 good.img --profile esp-idf --key pub.pem', /not signed/],
     ['flash create --out out --slot0 good.img --key pub.pem --no-rollback', /--rollback/],
-    ['flash boot chip.bin --times 0', /--times: expected 1 to 1000/],
-    ['flash boot chip.bin --confirm --reject', /mutually exclusive/],
-    ['flash boot chip.bin --reset earthquake', /Choices|reset/],
-    ['keygen', /out/],
+    ['flash boot chip.bin --times 0', /--times: expected a whole number from 1 to 1000/],
+    ['flash boot chip.bin --confirm --reject', /--confirm and --reject: one or the other/],
+    ['flash boot chip.bin --reset earthquake', /--reset: expected power-on, .* got earthquake/],
+    ['keygen', /--out is missing/],
   ];
 
   test.each(cases)('%s', { concurrent: true }, async (command, message) => {

@@ -1,26 +1,15 @@
 import { createHash, generateKeyPairSync } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import { KeyError, nodeCrypto, readPrivateKeyPem, readPublicKeyPem } from '../src/node-crypto.ts';
+import { nodeCrypto, readPrivateKeyPem, readPublicKeyPem } from '../src/node-crypto.ts';
 import { readPem } from './images/vectors.ts';
 
 const PUBLIC = readPem('pub.pem');
 const PRIVATE = readPem('key.pem');
-const RSA = generateKeyPairSync('rsa', {
-  modulusLength: 512,
-  publicKeyEncoding: { type: 'spki', format: 'pem' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
-});
 const EC = generateKeyPairSync('ec', {
   namedCurve: 'P-256',
   publicKeyEncoding: { type: 'spki', format: 'pem' },
   privateKeyEncoding: { type: 'sec1', format: 'pem' },
 });
-const X25519 = generateKeyPairSync('x25519').publicKey.export({ type: 'spki', format: 'pem' });
-const ENCRYPTED = generateKeyPairSync('ed25519', {
-  publicKeyEncoding: { type: 'spki', format: 'pem' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'pem', cipher: 'aes-128-cbc', passphrase: 'x' },
-});
-
 describe('nodeCrypto', () => {
   // RFC 8032 §7.1, TEST 2.
   const publicKey = Buffer.from(
@@ -72,61 +61,9 @@ describe('keys in PEM files', () => {
     expect(nodeCrypto.verifyEd25519(publicKey, message, sign(message))).toBe(true);
   });
 
-  test('text before the key and other line ends do not matter', () => {
-    const text = `A key for tests\n${PUBLIC.replaceAll('\n', '\r\n')}`;
-    expect(readPublicKeyPem(text)).toEqual(readPublicKeyPem(PUBLIC));
-  });
-
-  const damaged = (pem: string): string => pem.replace(/^M.{10}/m, 'MAAAAAAAAAA');
-  const cut = (pem: string): string => pem.slice(0, 60);
-
-  test.each([
-    ['nothing', '', 'not a PEM file'],
-    ['another file', '\x00\x01\x02', 'not a PEM file'],
-    ['cut off', cut(PUBLIC), 'the PEM file is cut off: it has no -----END PUBLIC KEY-----'],
-    ['damaged', damaged(PUBLIC), 'the public key cannot be read: its content is damaged'],
-    ['private', PRIVATE, 'this is a private key, and a public key is wanted; keep it secret'],
-    ['private EC', EC.privateKey, 'this is a private key'],
-    ['encrypted', ENCRYPTED.privateKey, 'this is a private key'],
-    ['RSA', RSA.publicKey, 'expected an Ed25519 key, got a rsa key'],
-    ['EC', EC.publicKey, 'expected an Ed25519 key, got a ec key'],
-    ['X25519', X25519.toString(), 'expected an Ed25519 key, got a x25519 key'],
-    [
-      'a certificate',
-      '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
-      'expected a public key, got "CERTIFICATE"',
-    ],
-  ])('public: %s', (_what, text, message) => {
-    expect(() => readPublicKeyPem(text)).toThrow(KeyError);
-    expect(() => readPublicKeyPem(text)).toThrow(message);
-  });
-
-  test.each([
-    ['nothing', '', 'not a PEM file'],
-    ['cut off', cut(PRIVATE), 'the PEM file is cut off: it has no -----END PRIVATE KEY-----'],
-    ['damaged', damaged(PRIVATE), 'the private key cannot be read: its content is damaged'],
-    ['public', PUBLIC, 'this is a public key, and a private key is wanted'],
-    ['encrypted', ENCRYPTED.privateKey, 'the private key is encrypted'],
-    ['RSA', RSA.privateKey, 'expected an Ed25519 key, got a rsa key'],
-    ['EC', EC.privateKey, 'expected an Ed25519 key, got a ec key'],
-    [
-      'a certificate',
-      '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n',
-      'expected a private key, got "CERTIFICATE"',
-    ],
-  ])('private: %s', (_what, text, message) => {
-    expect(() => readPrivateKeyPem(text)).toThrow(KeyError);
-    expect(() => readPrivateKeyPem(text)).toThrow(message);
-  });
-
-  test('an error never repeats the key', () => {
-    for (const text of [PRIVATE, damaged(PRIVATE), cut(PRIVATE)]) {
-      const secret = text.split('\n')[1]?.slice(8, 24) ?? '';
-      try {
-        readPublicKeyPem(text);
-      } catch (error) {
-        expect(secret === '' || !String(error).includes(secret)).toBe(true);
-      }
-    }
+  test('a key of another kind is none', () => {
+    expect(() => readPublicKeyPem(EC.publicKey)).toThrow('expected an Ed25519 key');
+    expect(() => readPrivateKeyPem(EC.privateKey)).toThrow('expected an Ed25519 key');
+    expect(() => readPublicKeyPem(PRIVATE)).toThrow('keep it secret');
   });
 });

@@ -1,6 +1,6 @@
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { describe, expect, test } from 'vitest';
 import { FlashError } from '../src/flash/flash.ts';
-import { toHex } from '../src/machine.ts';
 import { nodeCrypto } from '../src/node-crypto.ts';
 import { createHardenedProfile } from '../src/profiles/hardened.ts';
 import { UpdateSlot } from '../src/update-slot.ts';

@@ -2,11 +2,11 @@
 // every boot. What the run knows of the truth (what was staged, confirmed, how often a trial ran)
 // is kept outside of the flash, as an observer would.
 
+import { isSameBytes, toHex } from '@flotilla/sdk/codec/bytes';
 import { type BootReason, PowerLoss } from '@flotilla/sdk/platform';
 import { Bootloader } from '../bootloader.ts';
 import { FlashError } from '../flash/flash.ts';
 import type { BootDecision, Machine } from '../machine.ts';
-import { toHex } from '../machine.ts';
 import { TRIES_MAX } from '../profiles/hardened.ts';
 import { UpdateSlot } from '../update-slot.ts';
 import type { Flow } from './flows.ts';
@@ -291,7 +291,7 @@ export class FlowRun {
 }
 
 function sameImage(a: BootDecision, b: BootDecision): boolean {
-  return a.slot === b.slot && toHex(a.digest) === toHex(b.digest) && a.trial === b.trial;
+  return a.slot === b.slot && isSameBytes(a.digest, b.digest) && a.trial === b.trial;
 }
 
 function equalWords(a: Uint8Array, b: Uint8Array): boolean {

@@ -1,12 +1,13 @@
 // The machine that a campaign breaks: a small chip with stage 2, record, two slots, recovery; and
 // the images that run on it.
 
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import type { BootCrypto } from '../crypto.ts';
 import { ContentPool } from '../flash/content.ts';
 import { Flash, FlashPartition } from '../flash/flash.ts';
 import { chipOf } from '../flash/geometry.ts';
 import { Fuses } from '../fuses.ts';
-import { type FlashLayout, type ImageVerdict, type Machine, toHex } from '../machine.ts';
+import type { FlashLayout, ImageVerdict, Machine } from '../machine.ts';
 import type { Profile } from '../profiles/profile.ts';
 import type { Flow, Hostile } from './flows.ts';
 

@@ -1,5 +1,6 @@
 // What a campaign found, for people and machines.
 
+import { columns } from '@flotilla/command-line';
 import type { Finding } from '../campaign/cases.ts';
 import type { CampaignOutcome } from './campaign-worker.ts';
 
@@ -88,11 +89,11 @@ export function collect(
 export function renderReport(report: CampaignReport): string {
   const number = (value: number) => value.toLocaleString('en');
   const names = Object.keys(report.counts).sort();
-  const width = Math.max(0, ...names.map((name) => name.length));
-  const lines = ['', 'cases by fault'];
-  for (const name of names) {
-    lines.push(`  ${name.padEnd(width)}  ${number(report.counts[name]!).padStart(9)}`);
-  }
+  const table = columns(
+    names.map((name) => [name, number(report.counts[name]!)]),
+    1,
+  );
+  const lines = ['', 'cases by fault', ...table.map((line) => `  ${line}`)];
   if (report.recordGraph !== undefined) {
     const { depth, states, transitions } = report.recordGraph;
     lines.push('', `record graph: ${states} states, ${transitions} transitions, depth ${depth}`);

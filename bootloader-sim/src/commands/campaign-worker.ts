@@ -1,6 +1,8 @@
 // A worker of a campaign: one Piscina task is one flow, or one stretch of the flips at rest.
 
-import { createHash, createPrivateKey, createPublicKey, sign } from 'node:crypto';
+import { createHash } from 'node:crypto';
+import { privateKeyFrom } from '@flotilla/command-line/keys';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { flipAtRest } from '../campaign/at-rest.ts';
 import { type FlowResult, runFlow } from '../campaign/cases.ts';
 import { EspIdfImages } from '../campaign/esp-idf-images.ts';
@@ -10,8 +12,7 @@ import { exploreRecord, type GraphResult } from '../campaign/record-graph.ts';
 import { type CampaignWorld, createWorld } from '../campaign/world.ts';
 import { readEspImage } from '../images/esp-idf.ts';
 import { publicKeyInfo, verifyImage } from '../images/mcuboot.ts';
-import { toHex } from '../machine.ts';
-import { nodeCrypto } from '../node-crypto.ts';
+import { nodeCrypto, signingKeyOf } from '../node-crypto.ts';
 import { createEspIdfProfile } from '../profiles/esp-idf.ts';
 import { createHardenedProfile } from '../profiles/hardened.ts';
 
@@ -46,19 +47,10 @@ export type CampaignOutcome =
   | { readonly kind: 'at-rest'; readonly count: number; readonly accepted: readonly number[] }
   | { readonly kind: 'graph'; readonly result: GraphResult };
 
-/** DER of a PKCS#8 Ed25519 key up to its 32 bytes (RFC 8410 §7). */
-const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
-
 /** A key from the seed, so that a campaign repeats to the byte. */
 function keyOf(seed: number, name: string): CampaignKey {
   const secret = createHash('sha256').update(`${seed} ${name}`).digest();
-  const der = Buffer.concat([PKCS8_PREFIX, secret]);
-  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
-  const info = createPublicKey(key).export({ format: 'der', type: 'spki' });
-  return {
-    publicKey: new Uint8Array(info.subarray(info.length - 32)),
-    sign: (message) => new Uint8Array(sign(null, message, key)),
-  };
+  return signingKeyOf(privateKeyFrom(secret));
 }
 
 let cached: { readonly name: string; readonly world: CampaignWorld } | undefined;

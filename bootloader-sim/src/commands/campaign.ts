@@ -4,8 +4,8 @@ import { randomInt } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type Command, checkWhole } from '@flotilla/command-line';
 import { Piscina } from 'piscina';
-import type { CommandModule } from 'yargs';
 import { FLOWS, type Flow } from '../campaign/flows.ts';
 import { type CampaignReport, collect, renderReport } from './campaign-report.ts';
 import type {
@@ -32,7 +32,7 @@ const AT_REST_PARTS = 8;
 const PROGRESS_MS = 2000;
 const SEED_MAX = 0x7fff_ffff;
 
-export const campaignCommand: CommandModule<object, CampaignArguments> = {
+export const campaignCommand: Command<CampaignArguments> = {
   command: 'campaign',
   describe: 'Try every way to interrupt or corrupt an update, and check the invariants',
   builder: (command) =>
@@ -62,12 +62,8 @@ export const campaignCommand: CommandModule<object, CampaignArguments> = {
       .option('workers', { type: 'number', describe: 'Worker threads; default: all cores' })
       .option('json', { type: 'boolean', default: false, describe: 'Print the report as JSON' })
       .check(({ replay, seed, workers }) => {
-        if (seed !== undefined && !(Number.isInteger(seed) && seed >= 0 && seed <= SEED_MAX)) {
-          throw new Error(`--seed: expected a whole number from 0 to ${SEED_MAX}`);
-        }
-        if (workers !== undefined && !(Number.isInteger(workers) && workers > 0)) {
-          throw new Error('--workers: expected a whole number from 1 on');
-        }
+        if (seed !== undefined) checkWhole('seed', seed, 0, SEED_MAX);
+        if (workers !== undefined) checkWhole('workers', workers, 1);
         if (replay !== undefined && flowOf(replay) === undefined) {
           throw new Error(`--replay: ${replay} names no flow; ids look like confirm-0-same/12/…`);
         }
@@ -76,8 +72,8 @@ export const campaignCommand: CommandModule<object, CampaignArguments> = {
       .example('$0 campaign --quick', 'some 30,000 cases, in seconds')
       .example('$0 campaign --profile esp-idf --quick', 'what is wrong with the stock scheme')
       .example('$0 campaign --double', 'the double cuts')
-      .epilogue('Exit codes: 0 no violation, 1 violations, 2 wrong usage.') as never,
-  handler: run as never,
+      .epilogue('Exit codes: 0 no violation, 1 violations, 2 wrong usage.'),
+  handler: run,
 };
 
 function flowOf(caseId: string): Flow | undefined {

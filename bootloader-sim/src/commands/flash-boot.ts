@@ -1,13 +1,19 @@
 // `flotilla-boot flash boot`: resets a chip, lets its program act, and writes back what changed.
 
+import {
+  type Command,
+  CommandError,
+  checkWhole,
+  JSON_OPTION,
+  readBytes,
+  UsageError,
+} from '@flotilla/command-line';
+import { isSameBytes, toHex } from '@flotilla/sdk/codec/bytes';
 import type { BootReason } from '@flotilla/sdk/platform';
-import type { Argv, CommandModule } from 'yargs';
 import { Bootloader } from '../bootloader.ts';
-import { type BootDecision, type Machine, toHex } from '../machine.ts';
+import type { BootDecision, Machine } from '../machine.ts';
 import type { Profile } from '../profiles/profile.ts';
 import { UpdateSlot } from '../update-slot.ts';
-import { CommandError } from './command-error.ts';
-import { readBytes } from './files.ts';
 import {
   bytesOf,
   type FlashFile,
@@ -57,7 +63,7 @@ function unknownProfile(path: string): Profile {
   return { name: 'unknown', ...all };
 }
 
-export const bootCommand: CommandModule<object, BootArguments> = {
+export const bootCommand: Command<BootArguments> = {
   command: 'boot <file>',
   describe: 'Boot a chip, and print which slot, why, and whether it reverted',
   builder: (command) =>
@@ -67,19 +73,18 @@ export const bootCommand: CommandModule<object, BootArguments> = {
         choices: RESETS,
         describe: 'What resets the chip; default: power-on, then restart',
       })
-      .option('times', { type: 'number', default: 1, requiresArg: true, describe: 'Boots' })
+      .option('times', { type: 'number', default: 1, describe: 'Boots' })
       .option('confirm', { type: 'boolean', describe: 'A program on trial confirms itself' })
       .option('reject', { type: 'boolean', describe: 'A program on trial rejects itself' })
       .option('stage', {
         type: 'string',
-        requiresArg: true,
         describe: 'The first program that may writes this image into the other slot, and stages it',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
-      .conflicts('confirm', 'reject')
-      .check(({ times }) => {
-        if (Number.isInteger(times) && times >= 1 && times <= TIMES_MAX) return true;
-        throw new Error(`--times: expected 1 to ${TIMES_MAX}`);
+      .option('json', JSON_OPTION)
+      .check(({ confirm, reject, times }) => {
+        checkWhole('times', times, 1, TIMES_MAX);
+        if (confirm && reject) throw new UsageError('--confirm and --reject: one or the other');
+        return true;
       })
       .example('$0 flash boot chip.bin', '')
       .example('$0 flash boot chip.bin --stage v2.img --times 2 --confirm', 'a whole update')
@@ -87,7 +92,7 @@ export const bootCommand: CommandModule<object, BootArguments> = {
       .epilogue(
         'Exit code 1 where the last boot halts. The file is replaced at once, and only where ' +
           'something changed.',
-      ) as Argv<BootArguments>,
+      ),
   handler: (args) => {
     const image = args.stage === undefined ? undefined : readBytes(args.stage);
     const file = readFlashFile(args.file);
@@ -95,7 +100,7 @@ export const bootCommand: CommandModule<object, BootArguments> = {
     const before = { bytes: bytesOf(machine), fuses: machine.fuses.toState() };
     const boots = new Boots(file, args, image).run();
     const changed = {
-      flash: Buffer.compare(before.bytes, bytesOf(machine)) !== 0,
+      flash: !isSameBytes(before.bytes, bytesOf(machine)),
       fuses: before.fuses !== machine.fuses.toState(),
     };
     if (changed.flash || changed.fuses) writeFlashFile(args.file, machine);

@@ -1,6 +1,14 @@
 // `flotilla-boot flash create`: a chip as the production line leaves it.
 
-import type { Argv, CommandModule } from 'yargs';
+import {
+  type Command,
+  CommandError,
+  JSON_OPTION,
+  readBytes,
+  repeatable,
+  UsageError,
+} from '@flotilla/command-line';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { ContentPool } from '../flash/content.ts';
 import { Flash } from '../flash/flash.ts';
 import { type Geometry, W25Q32, W25Q128 } from '../flash/geometry.ts';
@@ -15,10 +23,8 @@ import {
   PARTITION_DATA,
   type PartitionRow,
 } from '../images/partition-table.ts';
-import { type FlashLayout, type Machine, type Region, toHex } from '../machine.ts';
+import type { FlashLayout, Machine, Region } from '../machine.ts';
 import { nodeCrypto } from '../node-crypto.ts';
-import { CommandError, UsageError } from './command-error.ts';
-import { readBytes } from './files.ts';
 import {
   BLANK_FUSES,
   fusesPathOf,
@@ -51,7 +57,7 @@ const APPS_OFFSET = 0x10000;
 /** Applications start where an ESP32 can map them. */
 const APP_ALIGNMENT = 0x10000;
 
-export const createCommand: CommandModule<object, CreateArguments> = {
+export const createCommand: Command<CreateArguments> = {
   command: 'create',
   describe: 'Make a chip: its flash as a raw file, and its fuses beside it',
   builder: (command) =>
@@ -59,33 +65,27 @@ export const createCommand: CommandModule<object, CreateArguments> = {
       .option('out', {
         type: 'string',
         demandOption: true,
-        requiresArg: true,
         describe: 'File of the flash; FILE.fuses.json gets the fuses',
       })
       .option('chip', {
         type: 'string',
         default: W25Q32.name,
-        requiresArg: true,
         describe: 'W25Q32 (4 MB), W25Q128 (16 MB), or a size like 512K',
       })
       .option('slot0', {
         type: 'string',
         demandOption: true,
-        requiresArg: true,
         describe: 'Image that runs',
       })
-      .option('slot1', { type: 'string', requiresArg: true, describe: 'Image in the other slot' })
+      .option('slot1', { type: 'string', describe: 'Image in the other slot' })
       .option('recovery', {
         type: 'string',
-        requiresArg: true,
         describe: 'Image that runs where no slot may; hardened only',
       })
-      .option('key', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        describe: `Public key to trust (PEM), at most ${KEY_COUNT_MAX}; hardened only`,
-      })
+      .option(
+        'key',
+        repeatable(`Public key to trust (PEM), at most ${KEY_COUNT_MAX}; hardened only`),
+      )
       .option('profile', {
         choices: ['hardened', 'esp-idf'] as const,
         default: 'hardened' as ProfileName,
@@ -99,13 +99,13 @@ export const createCommand: CommandModule<object, CreateArguments> = {
         type: 'boolean',
         describe: 'esp-idf: APP_ANTI_ROLLBACK; default: off',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+      .option('json', JSON_OPTION)
       .example('$0 flash create --out chip.bin --slot0 app.img --key release.pub.pem', '')
       .example('… --recovery rescue.img --key next.pub.pem', 'with recovery, and two keys')
       .epilogue(
         'Images are written as they are, also those that will not boot: what the bootloader ' +
           'thinks of them is printed.',
-      ) as Argv<CreateArguments>,
+      ),
   handler: create,
 };
 

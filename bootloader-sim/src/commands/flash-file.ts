@@ -1,6 +1,14 @@
 // A chip as files: its flash as a chip reader would give it, and its fuses beside it as JSON. The
 // partition table in the flash says where things are, so dumps of real chips can be read as well.
 
+import {
+  CommandError,
+  exists,
+  FILE_SIZE_MAX,
+  readBytes,
+  readText,
+  replaceFile,
+} from '@flotilla/command-line';
 import { ContentPool } from '../flash/content.ts';
 import { Flash } from '../flash/flash.ts';
 import { chipOf, type Geometry, W25Q32, W25Q128 } from '../flash/geometry.ts';
@@ -17,8 +25,6 @@ import {
 } from '../images/partition-table.ts';
 import type { FlashLayout, Machine, Region } from '../machine.ts';
 import { nodeCrypto } from '../node-crypto.ts';
-import { CommandError } from './command-error.ts';
-import { exists, FILE_SIZE_MAX, readBytes, readText, replaceFile } from './files.ts';
 import { readStage2, type Stage2 } from './stage2.ts';
 
 /** Where ESP-IDF has its table, unless it was told otherwise. */

@@ -1,12 +1,19 @@
 // `flotilla-boot flash`: chips as files, made, shown, booted and taken apart.
 
-import type { Argv, CommandModule } from 'yargs';
+import {
+  type Command,
+  CommandError,
+  type CommandGroup,
+  columns,
+  JSON_OPTION,
+  replaceFile,
+} from '@flotilla/command-line';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { decodeRecord, REASON_NAMES, RECORD_SIZE, type SlotState } from '../boot-record.ts';
 import { espSequenceCrc } from '../crc32.ts';
-import { type Machine, type Region, toHex } from '../machine.ts';
+import { hex } from '../hex.ts';
+import type { Machine, Region } from '../machine.ts';
 import { nodeCrypto } from '../node-crypto.ts';
-import { CommandError } from './command-error.ts';
-import { replaceFile } from './files.ts';
 import { bootCommand } from './flash-boot.ts';
 import { createCommand } from './flash-create.ts';
 import {
@@ -36,14 +43,14 @@ interface DumpArguments {
 const ERASED = 0xff;
 const LINE_SIZE = 16;
 
-const infoCommand: CommandModule<object, InfoArguments> = {
+const infoCommand: Command<InfoArguments> = {
   command: 'info <file>',
   describe: 'Show what is on a chip: regions, record, images, fuses',
   builder: (command) =>
     command
       .positional('file', { type: 'string', demandOption: true, describe: 'Flash file' })
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
-      .example('$0 flash info chip.bin', '') as Argv<InfoArguments>,
+      .option('json', JSON_OPTION)
+      .example('$0 flash info chip.bin', ''),
   handler: ({ file: path, json }) => {
     const file = readFlashFile(path);
     const report = reportOf(file);
@@ -51,7 +58,7 @@ const infoCommand: CommandModule<object, InfoArguments> = {
   },
 };
 
-const dumpCommand: CommandModule<object, DumpArguments> = {
+const dumpCommand: Command<DumpArguments> = {
   command: 'dump <file>',
   describe: 'Copy a region of a chip to a file, or print it in hex',
   builder: (command) =>
@@ -59,13 +66,12 @@ const dumpCommand: CommandModule<object, DumpArguments> = {
       .positional('file', { type: 'string', demandOption: true, describe: 'Flash file' })
       .option('region', {
         type: 'string',
-        requiresArg: true,
         describe: 'record, slot0, slot1, recovery, stage2, table, or a name of its table',
       })
-      .option('out', { type: 'string', requiresArg: true, describe: 'File for the raw bytes' })
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+      .option('out', { type: 'string', describe: 'File for the raw bytes' })
+      .option('json', JSON_OPTION)
       .example('$0 flash dump chip.bin --region record', 'erased lines are left out')
-      .example('$0 flash dump chip.bin --region slot1 --out slot1.bin', '') as Argv<DumpArguments>,
+      .example('$0 flash dump chip.bin --region slot1 --out slot1.bin', ''),
   handler: ({ file: path, json, out, region: name }) => {
     const file = readFlashFile(path);
     const whole: Region = { start: 0, size: file.machine.flash.geometry.size };
@@ -82,21 +88,14 @@ const dumpCommand: CommandModule<object, DumpArguments> = {
       const result = { file: path, region: name ?? null, offset: start, size, sha256 };
       console.log(JSON.stringify({ ...result, out: out ?? null }, undefined, 2));
     } else if (out === undefined) process.stdout.write(hexOf(bytes, start));
-    else console.log(`${out}: ${size.toLocaleString('en')} bytes from 0x${start.toString(16)}`);
+    else console.log(`${out}: ${size.toLocaleString('en')} bytes from ${hex(start)}`);
   },
 };
 
-export const flashCommand: CommandModule = {
-  command: 'flash <command>',
+export const flashCommand: CommandGroup = {
+  name: 'flash',
   describe: 'Make, show, boot and take apart chips',
-  builder: (command) =>
-    command
-      .command(createCommand)
-      .command(infoCommand)
-      .command(bootCommand)
-      .command(dumpCommand)
-      .demandCommand(1, 'Which command? flotilla-boot flash --help lists them.'),
-  handler: () => undefined,
+  commands: [createCommand, infoCommand, bootCommand, dumpCommand],
 };
 
 interface RegionReport {
@@ -217,10 +216,11 @@ function render(report: ChipReport, { machine, path }: FlashFile): string {
   const keys = keyDigests.map((digest, index) => {
     return `${digest.slice(0, 16)}${(revokedKeys >> index) & 1 ? ' (revoked)' : ''}`;
   });
-  const regions = report.regions.map(({ content, name, offset, size }) => {
-    const at = `0x${offset.toString(16).padStart(6, '0')}`;
-    return `${name.padEnd(15)}  ${at}  ${formatSize(size).padStart(8)}  ${content}`;
-  });
+  const table = columns(
+    report.regions.map(({ name, offset, size }) => [name, hex(offset, 6), formatSize(size)]),
+    1,
+  );
+  const regions = report.regions.map(({ content }, index) => `${table[index]}  ${content}`);
   const burnt =
     report.fuses === null
       ? `none is burnt (there is no ${fusesPathOf(path)})`
@@ -248,12 +248,12 @@ function hexOf(bytes: Uint8Array, start: number): string {
     }
     if (skipped > 0) lines.push(`          … ${skipped.toLocaleString('en')} erased`);
     skipped = 0;
-    const hex = Array.from(line, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+    const digits = toHex(line).replace(/..(?=.)/g, '$& ');
     const text = Array.from(line, (byte) =>
       byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : '.',
     ).join('');
-    const at = (start + offset).toString(16).padStart(8, '0');
-    lines.push(`${at}  ${hex.padEnd(LINE_SIZE * 3 - 1)}  ${text}`);
+    const at = hex(start + offset, 8).slice(2);
+    lines.push(`${at}  ${digits.padEnd(LINE_SIZE * 3 - 1)}  ${text}`);
   }
   if (skipped > 0) lines.push(`          … ${skipped.toLocaleString('en')} erased`);
   return `${lines.join('\n')}\n`;

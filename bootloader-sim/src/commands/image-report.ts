@@ -1,10 +1,12 @@
 // What an image file holds, whether or not anybody trusts it.
 
+import { columns } from '@flotilla/command-line';
+import { isSameBytes, toHex } from '@flotilla/sdk/codec/bytes';
+import { hex } from '../hex.ts';
 import { type EspImage, readEspImage } from '../images/esp-idf.ts';
 import { formatVersion, type McubootImage, readImage } from '../images/mcuboot.ts';
 import { HEADER_MAGIC, TLV_ED25519 } from '../images/mcuboot-format.ts';
 import { readTrailer } from '../images/mcuboot-trailer.ts';
-import { toHex } from '../machine.ts';
 import { nodeCrypto } from '../node-crypto.ts';
 
 export type ImageFormat = 'mcuboot' | 'esp-idf';
@@ -71,20 +73,20 @@ function reportMcuboot(image: McubootImage, bytes: Uint8Array): ImageReport {
     flags: FLAG_NAMES.filter(([mask]) => (image.flags & mask) !== 0).map(([, name]) => name),
     digestAlgorithm: image.digestAlgorithm,
     digest: toHex(image.digest),
-    digestMatches: toHex(computed) === toHex(image.digest),
+    digestMatches: isSameBytes(computed, image.digest),
     signature: signature === undefined ? 'none' : signatureName(signatureType, image.pure),
     ...(keyHash === undefined ? {} : { keyHash: toHex(keyHash) }),
     dependencies: image.dependencies.map(({ imageId, version }) => ({
       imageId,
       version: formatVersion(version),
     })),
-    ignoredTlvs: image.ignored.map((type) => `0x${type.toString(16)}`),
+    ignoredTlvs: image.ignored.map((type) => hex(type)),
     ...(trailer === undefined || trailer.magic === 'unset' ? {} : { trailer }),
   };
 }
 
 function signatureName(type: number, pure: boolean): string {
-  if (type !== TLV_ED25519) return `TLV 0x${type.toString(16)}`;
+  if (type !== TLV_ED25519) return `TLV ${hex(type)}`;
   return pure ? 'Ed25519, pure' : 'Ed25519';
 }
 
@@ -118,9 +120,8 @@ const ADDRESSES: ReadonlySet<string> = new Set(['loadAddress', 'entryAddress', '
 
 /** The report as lines of `name  value`. */
 export function renderImage(report: ImageReport): string {
-  const entries = Object.entries(report).map(([name, value]) => [name, show(name, value)] as const);
-  const width = Math.max(...entries.map(([name]) => name.length));
-  return entries.map(([name, text]) => `${name.padEnd(width)}  ${text}`).join('\n');
+  const rows = Object.entries(report).map(([name, value]) => [name, show(name, value)]);
+  return columns(rows, 2).join('\n');
 }
 
 function show(name: string, value: unknown): string {
@@ -134,7 +135,7 @@ function show(name: string, value: unknown): string {
   }
   if (typeof value === 'boolean') return value ? 'yes' : 'no';
   if (typeof value === 'number') {
-    return ADDRESSES.has(name) ? `0x${value.toString(16)}` : value.toLocaleString('en');
+    return ADDRESSES.has(name) ? hex(value) : value.toLocaleString('en');
   }
   return value === '' ? 'none' : String(value);
 }

@@ -1,6 +1,19 @@
 // `flotilla-boot image`: makes, signs, checks and shows images.
 
-import type { Argv, CommandModule } from 'yargs';
+import {
+  type Argv,
+  type Command,
+  CommandError,
+  type CommandGroup,
+  checkWhole,
+  FILE_SIZE_MAX,
+  JSON_OPTION,
+  readBytes,
+  repeatable,
+  replaceFile,
+  UsageError,
+} from '@flotilla/command-line';
+import { isSameBytes, toHex } from '@flotilla/sdk/codec/bytes';
 import { createEspImage, readEspImage } from '../images/esp-idf.ts';
 import {
   type DigestAlgorithm,
@@ -18,10 +31,7 @@ import {
   TLV_INFO_SIZE,
 } from '../images/mcuboot-format.ts';
 import { type CreateImageOptions, createImage } from '../images/mcuboot-write.ts';
-import { toHex } from '../machine.ts';
 import { nodeCrypto } from '../node-crypto.ts';
-import { CommandError, UsageError } from './command-error.ts';
-import { FILE_SIZE_MAX, readBytes, replaceFile } from './files.ts';
 import { formatOf, type ImageFormat, renderImage, reportImage } from './image-report.ts';
 import { readPublicKeys, readSigningKey } from './keys.ts';
 import { parseSize } from './sizes.ts';
@@ -69,10 +79,10 @@ const ESP_LOAD_ADDRESS = 0x3c000020;
 const ESP_ENTRY_ADDRESS = 0x40380000;
 const CHIP_REVISION_MAX = 0xffff;
 
-const createCommand: CommandModule<object, CreateArguments> = {
+const createCommand: Command<CreateArguments> = {
   command: 'create <payload>',
   describe: 'Make an image of a payload, and sign it',
-  builder: (command) => createOptions(command) as Argv<CreateArguments>,
+  builder: (command) => createOptions(command),
   handler: (args) => {
     const payload = readBytes(args.payload);
     const make = args.format === 'mcuboot' ? createMcuboot : createEsp;
@@ -83,10 +93,10 @@ const createCommand: CommandModule<object, CreateArguments> = {
   },
 };
 
-const signCommand: CommandModule<object, SignArguments> = {
+const signCommand: Command<SignArguments> = {
   command: 'sign <image>',
   describe: 'Sign an MCUboot image again: another key, version or security counter',
-  builder: (command) => signOptions(command) as Argv<SignArguments>,
+  builder: (command) => signOptions(command),
   handler: (args) => {
     const bytes = readBytes(args.image);
     writeImage(
@@ -96,14 +106,14 @@ const signCommand: CommandModule<object, SignArguments> = {
   },
 };
 
-const verifyCommand: CommandModule<object, VerifyArguments> = {
+const verifyCommand: Command<VerifyArguments> = {
   command: 'verify <file>',
   describe: 'Check an image: exit code 0 or 1, and one line why',
   builder: (command) =>
     command
       .positional('file', { type: 'string', demandOption: true })
-      .option('key', keyOption('Trusted public key (PEM); may be repeated'))
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+      .option('key', repeatable('Trusted public key (PEM); may be repeated'))
+      .option('json', JSON_OPTION)
       .example('$0 image verify app.img --key release.pub.pem', '')
       .epilogue('ESP-IDF images carry no signature: their checksum and digest are checked.'),
   handler: ({ file, json, key = [] }) => {
@@ -120,13 +130,13 @@ const verifyCommand: CommandModule<object, VerifyArguments> = {
   },
 };
 
-const infoCommand: CommandModule<object, InfoArguments> = {
+const infoCommand: Command<InfoArguments> = {
   command: 'info <file>',
   describe: 'Show what an image says of itself; nothing of it is verified',
   builder: (command) =>
     command
       .positional('file', { type: 'string', demandOption: true })
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+      .option('json', JSON_OPTION)
       .example('$0 image info app.img', ''),
   handler: ({ file, json }) => {
     const result = reportImage(readBytes(file));
@@ -136,33 +146,21 @@ const infoCommand: CommandModule<object, InfoArguments> = {
   },
 };
 
-export const imageCommand: CommandModule = {
-  command: 'image <command>',
+export const imageCommand: CommandGroup = {
+  name: 'image',
   describe: 'Make, sign, check and show images',
-  builder: (command) =>
-    command
-      .command(createCommand)
-      .command(signCommand)
-      .command(verifyCommand)
-      .command(infoCommand)
-      .demandCommand(1, 'Which command? flotilla-boot image --help lists them.'),
-  handler: () => undefined,
+  commands: [createCommand, signCommand, verifyCommand, infoCommand],
 };
 
-const SIZE = { type: 'string', requiresArg: true } as const;
-
-function keyOption(describe: string) {
-  return { type: 'string', array: true, nargs: 1, describe } as const;
-}
+const SIZE = { type: 'string' } as const;
 
 function createOptions(command: Argv): Argv {
   return outputOptions(command)
     .positional('payload', { type: 'string', demandOption: true, describe: 'What runs' })
-    .option('key', keyOption('Private key that signs (PEM); MCUboot images need it'))
+    .option('key', repeatable('Private key that signs (PEM); MCUboot images need it'))
     .option('version', {
       type: 'string',
       demandOption: true,
-      requiresArg: true,
       describe: '1.2.3 or 1.2.3+4',
     })
     .option('format', {
@@ -184,8 +182,8 @@ function createOptions(command: Argv): Argv {
 function signOptions(command: Argv): Argv {
   return outputOptions(command)
     .positional('image', { type: 'string', demandOption: true, describe: 'A whole image' })
-    .option('key', { ...keyOption('Private key that signs (PEM)'), demandOption: true })
-    .option('version', { type: 'string', requiresArg: true, describe: 'default: as before' })
+    .option('key', { ...repeatable('Private key that signs (PEM)'), demandOption: true })
+    .option('version', { type: 'string', describe: 'default: as before' })
     .example('$0 image sign app.img --out rollback.img --key release.pem --version 1.2.4', '')
     .epilogue(
       'The payload and what else the image says stay as they are. What signs a bare payload, ' +
@@ -198,16 +196,14 @@ function outputOptions(command: Argv): Argv {
     .option('out', {
       type: 'string',
       demandOption: true,
-      requiresArg: true,
       describe: 'File to write',
     })
     .option('security-counter', {
       type: 'number',
-      requiresArg: true,
       describe: 'For rollback protection: 0 to 4294967295',
     })
     .option('pad-to', { ...SIZE, describe: 'Fill a slot of this size: 458752, 0x70000, 448K' })
-    .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' });
+    .option('json', JSON_OPTION);
 }
 
 /** What the format's writer refuses is about the arguments or the file, and not a bug. */
@@ -251,9 +247,7 @@ function versionOf(text: string) {
 
 function counterOf({ securityCounter }: { readonly securityCounter?: number }) {
   if (securityCounter === undefined) return {};
-  if (!Number.isInteger(securityCounter) || securityCounter < 0 || securityCounter > 0xffffffff) {
-    throw new UsageError('--security-counter: expected 0 to 4294967295');
-  }
+  checkWhole('security-counter', securityCounter, 0, 0xffffffff);
   return { securityCounter };
 }
 
@@ -317,7 +311,7 @@ function signAgain(args: SignArguments, bytes: Uint8Array): Uint8Array {
   if (!result.ok) throw new CommandError(`${args.image}: ${result.reason}`);
   const { image } = result;
   const digest = nodeCrypto[image.digestAlgorithm](bytes.subarray(0, image.signedEnd));
-  if (toHex(digest) !== toHex(image.digest)) {
+  if (!isSameBytes(digest, image.digest)) {
     throw new CommandError(`${args.image}: the digest does not match the image`);
   }
   const same = optionsOf(image, bytes);
@@ -332,7 +326,7 @@ function signAgain(args: SignArguments, bytes: Uint8Array): Uint8Array {
   const sign = (message: Uint8Array) => key.sign(message);
   const copy = readImage(createImage(same, key.publicKey, nodeCrypto, sign));
   // What is written again must be what was read: flags and TLVs that we do not know would be lost.
-  if (!copy.ok || toHex(copy.image.digest) !== toHex(image.digest)) {
+  if (!copy.ok || !isSameBytes(copy.image.digest, image.digest)) {
     throw new CommandError(`${args.image}: holds flags or TLVs that cannot be written again`);
   }
   return createImage(options, key.publicKey, nodeCrypto, sign);

@@ -1,6 +1,7 @@
 // The second stage of a simulated chip: which profile it runs, and the keys it carries. It is text
 // in the flash, so the ROM's check of its bytes means what it does on a real chip.
 
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { createEspIdfProfile } from '../profiles/esp-idf.ts';
 import { createHardenedProfile } from '../profiles/hardened.ts';
 import type { Profile } from '../profiles/profile.ts';
@@ -25,7 +26,7 @@ const ESP32_OFFSET = 0x1000;
 
 /** Fills a region of `size` bytes. */
 export function writeStage2(stage2: Stage2, size: number): Uint8Array {
-  const keys = stage2.keys.map((key) => Buffer.from(key).toString('hex'));
+  const keys = stage2.keys.map(toHex);
   const text = JSON.stringify({ stage2: NAME, version: 1, ...stage2, keys });
   const bytes = new Uint8Array(size).fill(ERASED);
   bytes.set(Buffer.from(`${text}\n`));

@@ -3,7 +3,9 @@
 // in the unprotected TLVs can be changed by anyone, so nothing of it is believed but what the digest
 // and the signature confirm.
 
+import { isSameBytes } from '@flotilla/sdk/codec/bytes';
 import type { BootCrypto } from '../crypto.ts';
+import { hex } from '../hex.ts';
 import {
   DEPENDENCY_SIZE,
   type DigestAlgorithm,
@@ -130,14 +132,6 @@ function refuse(reason: string): { readonly ok: false; readonly reason: string }
   return { ok: false, reason };
 }
 
-function hex(number: number): string {
-  return `0x${number.toString(16).padStart(2, '0')}`;
-}
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
-}
-
 function readVersion(view: DataView, offset: number): ImageVersion {
   return {
     major: view.getUint8(offset),
@@ -152,7 +146,7 @@ function readHeader(view: DataView): Header | string {
   const size = view.byteLength;
   if (size < HEADER_SIZE_MIN) return `${size} bytes are too short for an image header`;
   const magic = view.getUint32(0, true);
-  if (magic !== HEADER_MAGIC) return `not an MCUboot image: magic ${hex(magic)}`;
+  if (magic !== HEADER_MAGIC) return `not an MCUboot image: magic ${hex(magic, 2)}`;
   const headerSize = view.getUint16(8, true);
   const imageSize = view.getUint32(12, true);
   if (headerSize < HEADER_SIZE_MIN) return `header of ${headerSize} bytes is too short`;
@@ -176,7 +170,7 @@ function readAreaEnd(view: DataView, start: number, magic: number, name: string)
   const left = view.byteLength - start;
   if (left < TLV_INFO_SIZE) return `${name} TLVs: the image ends before them`;
   const found = view.getUint16(start, true);
-  if (found !== magic) return `${name} TLVs: magic ${hex(found)}, expected ${hex(magic)}`;
+  if (found !== magic) return `${name} TLVs: magic ${hex(found, 2)}, expected ${hex(magic, 2)}`;
   const size = view.getUint16(start + 2, true);
   if (size < TLV_INFO_SIZE) return `${name} TLVs: total of ${size} bytes is too short`;
   if (size > left) return `${name} TLVs: ${size} bytes do not fit into ${left}`;
@@ -198,7 +192,7 @@ function readTlvs(
     const type = view.getUint16(offset, true);
     const size = view.getUint16(offset + 2, true);
     offset += TLV_HEADER_SIZE;
-    if (size > end - offset) return `TLV ${hex(type)} of ${size} bytes leaves its area`;
+    if (size > end - offset) return `TLV ${hex(type, 2)} of ${size} bytes leaves its area`;
     const data = bytes.subarray(offset, offset + size);
     const reason = isProtected
       ? takeProtected(type, data, view, offset, found)
@@ -283,7 +277,7 @@ function wrongSize(what: string, data: Uint8Array): string {
 
 /** It would have to cover itself. */
 function misplaced(type: number): string {
-  return `TLV ${hex(type)} among the protected ones`;
+  return `TLV ${hex(type, 2)} among the protected ones`;
 }
 
 /** Types that are none of ours are skipped, as MCUboot does. */
@@ -376,7 +370,9 @@ function signerOf(
   }
   if (signature.length !== SIGNATURE_SIZE) return `signature of ${signature.length} bytes`;
   if (keyHash === undefined) return 'the image does not name the key that signed it';
-  const signer = keys.find((key) => equal(crypto[digestAlgorithm](publicKeyInfo(key)), keyHash));
+  const signer = keys.find((key) =>
+    isSameBytes(crypto[digestAlgorithm](publicKeyInfo(key)), keyHash),
+  );
   return signer ?? 'signed with a key that is not trusted';
 }
 
@@ -399,7 +395,7 @@ export function verifyImage(
   const region = bytes.subarray(0, image.signedEnd);
   // The digest first: it finds every accident, and costs a tenth of a signature.
   const digest = crypto[image.digestAlgorithm](region);
-  if (!equal(digest, image.digest)) return refuse('the digest does not match the image');
+  if (!isSameBytes(digest, image.digest)) return refuse('the digest does not match the image');
   const signer = signerOf(image, keys, crypto);
   if (typeof signer === 'string') return refuse(signer);
   const message = image.pure ? region : digest;

@@ -2,6 +2,7 @@
 // bytes, an MD5 of them in a row of its own, and a row of FF. All numbers are little-endian.
 
 import type { BootCrypto } from '../crypto.ts';
+import { hex } from '../hex.ts';
 import { fixedStringMistakes, readFixedString, writeFixedString } from './fixed-string.ts';
 
 const ROW_SIZE = 32;
@@ -59,10 +60,6 @@ export type PartitionTableResult =
 
 function refuse(reason: string): { readonly ok: false; readonly reason: string } {
   return { ok: false, reason };
-}
-
-function hex(number: number): string {
-  return `0x${number.toString(16)}`;
 }
 
 /** The partition as mistakes name it; a wrong name is not repeated. */

@@ -3,6 +3,7 @@
 // counter only for a verified image with a durable VALID record; commit the record again after an
 // unclean reset; take stock entries as they are; never trust an erased look.
 
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import type { BootReason } from '@flotilla/sdk/platform';
 import {
   type BootRecord,
@@ -28,7 +29,6 @@ import {
   type ImageVerdict,
   type Machine,
   type Region,
-  toHex,
   verifyRegion,
 } from '../machine.ts';
 import type { Profile } from './profile.ts';

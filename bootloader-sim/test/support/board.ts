@@ -2,6 +2,7 @@
 // images of the vectors' key.
 
 import { readFileSync } from 'node:fs';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { Bootloader } from '../../src/bootloader.ts';
 import { ContentPool } from '../../src/flash/content.ts';
 import { Flash } from '../../src/flash/flash.ts';
@@ -10,7 +11,7 @@ import { type FuseState, Fuses } from '../../src/fuses.ts';
 import { createEspImage } from '../../src/images/esp-idf.ts';
 import { parseVersion, publicKeyInfo } from '../../src/images/mcuboot.ts';
 import { createImage } from '../../src/images/mcuboot-write.ts';
-import { type FlashLayout, type Machine, toHex } from '../../src/machine.ts';
+import type { FlashLayout, Machine } from '../../src/machine.ts';
 import { nodeCrypto, readPrivateKeyPem, type SigningKey } from '../../src/node-crypto.ts';
 import type { Profile } from '../../src/profiles/profile.ts';
 

@@ -1,9 +1,7 @@
 // What commands say to a server: its HTTP API, with an admin key.
 
 import { existsSync } from 'node:fs';
-import type { Argv } from 'yargs';
-import { CommandError } from './command-error.ts';
-import { readText } from './files.ts';
+import { type Argv, CommandError, JSON_OPTION, readText } from '@flotilla/command-line';
 
 export interface ServerArguments {
   server: string;
@@ -17,24 +15,22 @@ const SERVER_DEFAULT = 'http://127.0.0.1:8080';
 const KEY_FILE = 'data/admin.key';
 
 /** The options that every command which talks to a server has. */
-export function serverOptions<Args>(command: Argv<Args>): Argv<Args & ServerArguments> {
+export function serverOptions(command: Argv): Argv {
   return command
     .option('server', {
       type: 'string',
-      requiresArg: true,
       default: SERVER_DEFAULT,
       describe: 'URL of the server',
     })
     .option('api-key', {
       type: 'string',
-      requiresArg: true,
       describe: `Admin key; default: ${KEY_VARIABLE}, or ${KEY_FILE} for the default server`,
     })
-    .option('json', { type: 'boolean', default: false, describe: 'Print the answer as JSON' })
+    .option('json', JSON_OPTION)
     .check(({ server }) => {
       if (URL.canParse(server) && /^https?:/.test(server)) return true;
       throw new Error(`--server: expected http://host:port, got ${server}`);
-    }) as unknown as Argv<Args & ServerArguments>;
+    });
 }
 
 export class ApiClient {

@@ -1,13 +1,13 @@
 // Earlier releases that a new one refers to: by their version, their envelope, or their image.
 
 import { dirname, join } from 'node:path';
+import { CommandError, filesIn, readBytes, TEXT_SIZE_MAX } from '@flotilla/command-line';
+import { isSameBytes } from '@flotilla/sdk/codec/bytes';
 import type { TrustedKey } from '@flotilla/sdk/ota/manifest';
 import { readRelease } from '../releases/inspect.ts';
 import type { Release } from '../releases/release.ts';
 import { sha256 } from '../releases/sign.ts';
 import { parseVersion } from '../releases/version.ts';
-import { CommandError } from './command-error.ts';
-import { filesIn, IMAGE_SIZE_MAX, readBytes, SMALL_SIZE_MAX } from './files.ts';
 
 export interface EarlierRelease {
   readonly release: Release;
@@ -25,18 +25,18 @@ export function readEarlier(
   keys: readonly TrustedKey[],
 ): EarlierRelease {
   const path = parseVersion(name) === undefined ? name : join(folder, `${name}.suit`);
-  const result = readRelease(readBytes(path, SMALL_SIZE_MAX), keys);
+  const result = readRelease(readBytes(path, TEXT_SIZE_MAX), keys);
   if (!result.ok) throw new CommandError(`${path}: ${result.message} (${result.reason})`);
   const { release } = result;
   const [first, second] = release.images.map(({ digest, uri }) => {
     // The signer chose the name, and it is only ever that of a file beside the envelope.
     if (!/^[0-9a-f]{64}\.bin$/.test(uri)) throw new CommandError(`${path}: names an image ${uri}`);
     const file = join(dirname(path), uri);
-    const bytes = readBytes(file, IMAGE_SIZE_MAX);
-    if (Buffer.compare(sha256(bytes), digest) === 0) return bytes;
+    const bytes = readBytes(file);
+    if (isSameBytes(sha256(bytes), digest)) return bytes;
     throw new CommandError(`${file}: is not the image that was signed`);
   }) as [Uint8Array, Uint8Array];
-  const isOne = Buffer.compare(first, second) === 0;
+  const isOne = isSameBytes(first, second);
   return { release, images: isOne ? [first] : [first, second] };
 }
 
@@ -48,7 +48,7 @@ export function readBases(
 ): Uint8Array[] {
   return names.flatMap((name) => {
     const isRelease = parseVersion(name) !== undefined || name.endsWith('.suit');
-    if (!isRelease) return [readBytes(name, IMAGE_SIZE_MAX)];
+    if (!isRelease) return [readBytes(name)];
     return [...readEarlier(name, folder, keys).images];
   });
 }
@@ -57,7 +57,7 @@ export function readBases(
 export function highestSequence(folder: string, keys: readonly TrustedKey[]): number {
   const sequences = filesIn(folder)
     .filter((name) => name.endsWith('.suit'))
-    .map((name) => readRelease(readBytes(join(folder, name), SMALL_SIZE_MAX), keys))
+    .map((name) => readRelease(readBytes(join(folder, name), TEXT_SIZE_MAX), keys))
     .map((result) => (result.ok ? result.release.sequence : -1));
   return Math.max(-1, ...sequences);
 }

@@ -1,11 +1,17 @@
 // `flotilla-ota inspect`: what an envelope says, whether or not anybody trusts it.
 
-import type { CommandModule } from 'yargs';
+import {
+  type Command,
+  CommandError,
+  columns,
+  JSON_OPTION,
+  readBytes,
+  TEXT_SIZE_MAX,
+} from '@flotilla/command-line';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { type EnvelopeContent, EnvelopeError, inspectEnvelope } from '../releases/inspect.ts';
 import { formatUuid } from '../releases/uuid.ts';
 import { formatCondition } from '../releases/version.ts';
-import { CommandError } from './command-error.ts';
-import { readBytes, SMALL_SIZE_MAX } from './files.ts';
 
 interface InspectArguments {
   envelope: string;
@@ -20,16 +26,16 @@ const ALGORITHM_NAMES: Readonly<Record<number, string>> = {
   [-19]: 'Ed25519',
 };
 
-export const inspectCommand: CommandModule<object, InspectArguments> = {
+export const inspectCommand: Command<InspectArguments> = {
   command: 'inspect <envelope>',
   describe: 'Show what an envelope says; nothing of it is verified',
   builder: (command) =>
     command
       .positional('envelope', { type: 'string', demandOption: true })
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+      .option('json', JSON_OPTION)
       .example('$0 inspect dist/2.0.0.suit', ''),
   handler: ({ envelope: file, json }) => {
-    const report = reportOf(file, readBytes(file, SMALL_SIZE_MAX));
+    const report = reportOf(file, readBytes(file, TEXT_SIZE_MAX));
     if (json) console.log(JSON.stringify({ file, ...report }, undefined, 2));
     else console.log(`${file}, not verified\n${render(report)}`);
   },
@@ -54,10 +60,10 @@ function reportOf(file: string, bytes: Uint8Array) {
     images: content.images.map(({ digest, size, slot, uri }) => ({
       slot,
       size,
-      digest: hex(digest),
+      digest: toHex(digest ?? new Uint8Array(0)),
       uri,
     })),
-    manifestDigest: hex(content.manifestDigest),
+    manifestDigest: toHex(content.manifestDigest),
     digestMatches: content.digestMatches,
     algorithm: ALGORITHM_NAMES[coseAlgorithm] ?? String(coseAlgorithm),
     size: content.size,
@@ -75,8 +81,7 @@ function render({ images, ...report }: Report): string {
     const bytes = size?.toLocaleString('en') ?? 'unknown';
     rows.push([`image ${slot ?? ''}`.trim(), `sha256 ${digest}, ${bytes} bytes`]);
   }
-  const width = Math.max(...rows.map(([name]) => name.length));
-  return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
+  return columns(rows, 2).join('\n');
 }
 
 function show(value: unknown): string {
@@ -88,8 +93,4 @@ function show(value: unknown): string {
 function timeOf(seconds: number): string {
   const date = new Date(seconds * MS_PER_S);
   return Number.isNaN(date.getTime()) ? String(seconds) : date.toISOString();
-}
-
-function hex(bytes: Uint8Array | undefined): string {
-  return Buffer.from(bytes ?? []).toString('hex');
 }

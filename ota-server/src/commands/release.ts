@@ -1,10 +1,16 @@
 // `flotilla-ota release`: releases at a server.
 
 import { dirname, join } from 'node:path';
-import type { CommandModule } from 'yargs';
+import {
+  type Command,
+  CommandError,
+  type CommandGroup,
+  exists,
+  filesIn,
+  readBytes,
+  TEXT_SIZE_MAX,
+} from '@flotilla/command-line';
 import { ApiClient, type ServerArguments, serverOptions } from './api-client.ts';
-import { CommandError } from './command-error.ts';
-import { exists, filesIn, IMAGE_SIZE_MAX, readBytes, SMALL_SIZE_MAX } from './files.ts';
 
 interface AddArguments extends ServerArguments {
   envelope: string;
@@ -23,7 +29,7 @@ interface ReleaseView {
 
 const BYTES = 'application/octet-stream';
 
-const addCommand: CommandModule<object, AddArguments> = {
+const addCommand: Command<AddArguments> = {
   command: 'add <envelope>',
   describe: 'Upload a signed release: envelope, image, and the deltas beside it',
   builder: (command) =>
@@ -36,7 +42,6 @@ const addCommand: CommandModule<object, AddArguments> = {
         })
         .option('delta-from', {
           type: 'string',
-          requiresArg: true,
           describe: 'Earlier release (id or version) that the server makes a delta from',
         })
         .example('$0 release add dist/2.0.0.suit', 'with its image and deltas in dist')
@@ -47,7 +52,7 @@ const addCommand: CommandModule<object, AddArguments> = {
 
 async function add({ deltaFrom, envelope: file, ...server }: AddArguments): Promise<void> {
   const client = new ApiClient(server);
-  const envelope = readBytes(file, SMALL_SIZE_MAX);
+  const envelope = readBytes(file, TEXT_SIZE_MAX);
   const folder = dirname(file);
   const posted = await client.send('POST', '/v1/releases', 'application/cbor', envelope);
   let release = posted as ReleaseView;
@@ -59,12 +64,12 @@ async function add({ deltaFrom, envelope: file, ...server }: AddArguments): Prom
       if (release.ready) continue;
       throw new CommandError(`${image}: no such file; put the image beside its envelope`);
     }
-    const bytes = readBytes(image, IMAGE_SIZE_MAX);
+    const bytes = readBytes(image);
     release = (await client.send('PUT', `${at}/image`, BYTES, bytes)) as ReleaseView;
     const prefix = `${name.slice(0, 64)}-from-`;
     const isDelta = (other: string) => other.startsWith(prefix) && other.endsWith('.delta');
     for (const delta of filesIn(folder).filter(isDelta)) {
-      const content = readBytes(join(folder, delta), IMAGE_SIZE_MAX);
+      const content = readBytes(join(folder, delta));
       release = (await client.send('POST', `${at}/deltas`, BYTES, content)) as ReleaseView;
     }
   }
@@ -75,7 +80,7 @@ async function add({ deltaFrom, envelope: file, ...server }: AddArguments): Prom
   else console.log(`added ${line(release)}`);
 }
 
-const listCommand: CommandModule<object, ServerArguments> = {
+const listCommand: Command<ServerArguments> = {
   command: 'list',
   describe: 'List the releases of a server',
   builder: (command) => serverOptions(command),
@@ -96,13 +101,8 @@ function line({ deltas, id, images, ready, rollbackFrom, sequence }: ReleaseView
   return parts.join(', ');
 }
 
-export const releaseCommand: CommandModule = {
-  command: 'release',
+export const releaseCommand: CommandGroup = {
+  name: 'release',
   describe: 'Releases at a server',
-  builder: (command) =>
-    command
-      .command(addCommand)
-      .command(listCommand)
-      .demandCommand(1, 'Which one? flotilla-ota release --help lists them.'),
-  handler: () => undefined,
+  commands: [addCommand, listCommand],
 };

@@ -1,8 +1,9 @@
 // A rollout as text: a line for the whole, a line per wave, what happened last.
 
+import { columns } from '@flotilla/command-line';
+import { formatRoughly } from '@flotilla/command-line/quantities';
 import type { RolloutStatusView } from '../control/rollouts.ts';
 import type { WaveView } from '../rollout/index.ts';
-import { formatDuration } from './duration.ts';
 
 const COLUMNS = ['wave', 'percent', 'devices', 'pending', 'updating', 'confirmed', 'failed'];
 const BAR_WIDTH = 24;
@@ -11,16 +12,9 @@ const BAR_WIDTH = 24;
 export function renderRollout(view: RolloutStatusView, nowMs: number): string {
   const { history, release, rollout, soakEndsMs, status, version, wave, waves } = view;
   const soak =
-    soakEndsMs === undefined
-      ? ''
-      : `, soaks for ${formatDuration(Math.max(0, soakEndsMs - nowMs))}`;
+    soakEndsMs === undefined ? '' : `, soaks for ${formatRoughly(Math.max(0, soakEndsMs - nowMs))}`;
   const head = `${rollout}: ${version} (${release}), ${status}, wave ${wave + 1} of ${waves.length}${soak}`;
-  const rows = [COLUMNS, ...waves.map(row)];
-  const widths = COLUMNS.map((_, column) =>
-    Math.max(...rows.map((cells) => cells[column]!.length)),
-  );
-  const table = rows.map((cells, index) => {
-    const line = cells.map((cell, column) => cell.padStart(widths[column]!)).join('  ');
+  const table = columns([COLUMNS, ...waves.map(row)], 0).map((line, index) => {
     return index === 0 ? line : `${line}  ${bar(waves[index - 1]!)}`.trimEnd();
   });
   const alerts = history.filter((entry) => entry.type === 'alert').slice(-3);

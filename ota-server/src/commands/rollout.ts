@@ -1,12 +1,16 @@
 // `flotilla-ota rollout`: rollouts at a server.
 
-import type { ArgumentsCamelCase, CommandModule } from 'yargs';
+import {
+  type Command,
+  CommandError,
+  type CommandGroup,
+  readText,
+  UsageError,
+} from '@flotilla/command-line';
+import { parseDuration } from '@flotilla/command-line/quantities';
 import type { RolloutInput } from '../control/input.ts';
 import type { RolloutStatusView } from '../control/rollouts.ts';
 import { ApiClient, type ServerArguments, serverOptions } from './api-client.ts';
-import { CommandError, UsageError } from './command-error.ts';
-import { parseDuration } from './duration.ts';
-import { readText } from './files.ts';
 import { renderRollout } from './rollout-view.ts';
 
 interface CreateArguments extends ServerArguments {
@@ -33,17 +37,16 @@ interface RolloutArguments extends ServerArguments {
 const WATCH_MS = 1000;
 const ENDED = ['completed', 'stopped', 'aborted', 'rolled-back'];
 
-const createCommand: CommandModule<object, CreateArguments> = {
+const createCommand: Command<CreateArguments> = {
   command: 'create <release>',
   describe: 'Roll a release out in waves',
   builder: (command) =>
     serverOptions(
       command
         .positional('release', { type: 'string', demandOption: true, describe: 'Id or version' })
-        .option('id', { type: 'string', requiresArg: true, describe: 'Default: from the version' })
+        .option('id', { type: 'string', describe: 'Default: from the version' })
         .option('waves', {
           type: 'string',
-          requiresArg: true,
           default: '5,25,100',
           describe: 'Percentages, cumulative',
         })
@@ -76,7 +79,7 @@ const createCommand: CommandModule<object, CreateArguments> = {
         .option('file', { type: 'string', describe: 'JSON as POST /v1/rollouts takes it, instead' })
         .example('$0 rollout create 2.0.0', '5 %, 25 %, then everybody')
         .example('$0 rollout create 2.0.0 --waves 1,10,100 --soak 6h --approval', ''),
-    ) as never,
+    ),
   handler: async (args) => {
     const input = args.file === undefined ? inputOf(args) : readInput(args.file, args.release);
     const view = (await new ApiClient(args).post('/v1/rollouts', input)) as RolloutStatusView;
@@ -84,7 +87,7 @@ const createCommand: CommandModule<object, CreateArguments> = {
   },
 };
 
-function inputOf(args: ArgumentsCamelCase<CreateArguments>): RolloutInput {
+function inputOf(args: CreateArguments): RolloutInput {
   const { approval, failureRatioMax, group, onFailure, release, sampleMin, successRatioMin } = args;
   const percents = args.waves.split(',').map(Number);
   if (percents.some((percent) => !Number.isFinite(percent))) {
@@ -128,7 +131,7 @@ function duration(option: string, text: string): number {
   return ms;
 }
 
-const statusCommand: CommandModule<object, RolloutArguments & { watch: boolean }> = {
+const statusCommand: Command<RolloutArguments & { watch: boolean }> = {
   command: 'status <rollout>',
   describe: 'Show where a rollout stands, wave by wave',
   builder: (command) =>
@@ -158,7 +161,7 @@ const statusCommand: CommandModule<object, RolloutArguments & { watch: boolean }
   },
 };
 
-const listCommand: CommandModule<object, ServerArguments> = {
+const listCommand: Command<ServerArguments> = {
   command: 'list',
   describe: 'List the rollouts of a server',
   builder: (command) => serverOptions(command),
@@ -175,7 +178,7 @@ const listCommand: CommandModule<object, ServerArguments> = {
 };
 
 /** A command that is one operator's event. */
-function operator(type: string, describe: string): CommandModule<object, RolloutArguments> {
+function operator(type: string, describe: string): Command<RolloutArguments> {
   return {
     command: `${type} <rollout>`,
     describe,
@@ -201,21 +204,19 @@ function eraseLines(text: string): string {
   return `\u001b[${text.split('\n').length}A\u001b[0J`;
 }
 
-export const rolloutCommand: CommandModule = {
-  command: 'rollout',
+export const rolloutCommand: CommandGroup = {
+  name: 'rollout',
   describe: 'Rollouts at a server: waves, gates, and the way back',
-  builder: (command) =>
-    command
-      .command(createCommand)
-      .command(statusCommand)
-      .command(listCommand)
-      .command(operator('start', 'Start a draft'))
-      .command(operator('approve', 'Let the waiting wave open'))
-      .command(operator('pause', 'Offer the release to nobody new'))
-      .command(operator('resume', 'Go on where it was paused or stopped'))
-      .command(operator('abort', 'End it: devices that have not begun are told'))
-      .command(operator('rollback', 'Take devices back, by the signed rollback release'))
-      .command(operator('retry', 'Let failed devices try again'))
-      .demandCommand(1, 'Which one? flotilla-ota rollout --help lists them.'),
-  handler: () => undefined,
+  commands: [
+    createCommand,
+    statusCommand,
+    listCommand,
+    operator('start', 'Start a draft'),
+    operator('approve', 'Let the waiting wave open'),
+    operator('pause', 'Offer the release to nobody new'),
+    operator('resume', 'Go on where it was paused or stopped'),
+    operator('abort', 'End it: devices that have not begun are told'),
+    operator('rollback', 'Take devices back, by the signed rollback release'),
+    operator('retry', 'Let failed devices try again'),
+  ],
 };

@@ -1,7 +1,15 @@
 // `flotilla-ota serve`: the update server, until Ctrl-C.
 
 import { join } from 'node:path';
-import type { CommandModule } from 'yargs';
+import {
+  type Command,
+  CommandError,
+  checkWhole,
+  filesIn,
+  repeatable,
+  untilInterrupted,
+} from '@flotilla/command-line';
+import { parseDuration } from '@flotilla/command-line/quantities';
 import { OtaError } from '../ota-error.ts';
 import {
   EVALUATE_MS_DEFAULT,
@@ -11,9 +19,6 @@ import {
   startServer,
 } from '../server.ts';
 import type { BrokerAddress } from '../shadow/connection.ts';
-import { CommandError } from './command-error.ts';
-import { parseDuration } from './duration.ts';
-import { filesIn } from './files.ts';
 import { readTrustedKeys } from './keys.ts';
 
 interface ServeArguments {
@@ -29,55 +34,47 @@ interface ServeArguments {
 
 const MS_PER_S = 1000;
 const LOOPBACK = /^(localhost|127\.\d+\.\d+\.\d+|::1)$/;
+const PORT_MAX = 65535;
 const MQTT_PORT = 1883;
 const MQTTS_PORT = 8883;
 
-export const serveCommand: CommandModule<object, ServeArguments> = {
+export const serveCommand: Command<ServeArguments> = {
   command: 'serve',
   describe: 'Serve updates: releases, devices and rollouts over HTTP, devices over MQTT too',
   builder: (command) =>
     command
-      .option('host', { type: 'string', requiresArg: true, default: '127.0.0.1' })
+      .option('host', { type: 'string', default: '127.0.0.1' })
       .option('port', {
         type: 'number',
-        requiresArg: true,
         default: PORT_DEFAULT,
         describe: '0 = a free one',
       })
       .option('data', {
         type: 'string',
-        requiresArg: true,
         default: './data',
         describe: 'Folder of the database and the images',
       })
-      .option('key', {
-        type: 'string',
-        array: true,
-        nargs: 1,
-        describe: 'Trusted public key (PEM), besides those in DATA/trusted-keys; repeatable',
-      })
+      .option(
+        'key',
+        repeatable('Trusted public key (PEM), besides those in DATA/trusted-keys; repeatable'),
+      )
       .option('broker', {
         type: 'string',
-        requiresArg: true,
         describe: 'mqtt://[user:password@]host[:port] or mqtts://…: the MQTT edge',
       })
       .option('topics', {
         type: 'string',
-        requiresArg: true,
         default: 'devices/{id}/{topic}',
         describe: 'Topic template of the devices',
       })
       .option('poll', {
         type: 'string',
-        requiresArg: true,
         default: `${POLL_S_DEFAULT}s`,
         describe: 'How often devices should check',
       })
       .option('json', { type: 'boolean', default: false, describe: 'Print the address as JSON' })
       .check(({ broker, poll, port }) => {
-        if (!(Number.isInteger(port) && port >= 0 && port <= 65535)) {
-          throw new Error('--port: expected 0-65535');
-        }
+        checkWhole('port', port, 0, PORT_MAX);
         if ((parseDuration(poll) ?? 0) < MS_PER_S) {
           throw new Error(`--poll: expected 1s or more, as 300s or 5m, got ${poll}`);
         }
@@ -94,7 +91,7 @@ export const serveCommand: CommandModule<object, ServeArguments> = {
 
 async function serve(args: ServeArguments): Promise<void> {
   const server = await start(args);
-  const stopped = untilSignal();
+  const stopped = untilInterrupted();
   const keyFile = join(args.data, 'admin.key');
   if (args.json) {
     console.log(JSON.stringify({ url: server.url, adminKeyFile: keyFile, data: args.data }));
@@ -146,13 +143,6 @@ function explain(error: unknown, { host, port }: ServeArguments): unknown {
     return new CommandError(`cannot listen on ${host}:${port} (${code}): give --host or --port`);
   }
   return error;
-}
-
-/** Resolves at the first Ctrl-C or SIGTERM; the next one ends the process at once. */
-function untilSignal(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
-  return promise;
 }
 
 /** Undefined where the text is no broker's URL. */

@@ -1,7 +1,21 @@
 // `flotilla-ota sign`: makes a release of a firmware. Offline: it reads and writes files.
 
 import { join } from 'node:path';
-import type { Argv, CommandModule } from 'yargs';
+import {
+  type Argv,
+  type Command,
+  CommandError,
+  checkWhole,
+  createFile,
+  exists,
+  JSON_OPTION,
+  makeFolder,
+  readBytes,
+  repeatable,
+  replaceFile,
+  UsageError,
+} from '@flotilla/command-line';
+import { isSameBytes, toHex } from '@flotilla/sdk/codec/bytes';
 import { DELTA_IMAGE_SIZE_MAX } from '../releases/delta.ts';
 import { type ReleaseKey, trustedKey } from '../releases/keys.ts';
 import {
@@ -14,10 +28,8 @@ import type { VersionCondition } from '../releases/release.ts';
 import { type SignedRelease, type SignOptions, signRelease } from '../releases/sign.ts';
 import { classIdOf, vendorIdOf } from '../releases/uuid.ts';
 import { compareVersions, parseVersion } from '../releases/version.ts';
-import { CommandError, UsageError } from './command-error.ts';
 import { highestSequence, readBases, readEarlier } from './earlier.ts';
 import { parseExpiry } from './expiry.ts';
-import { createFile, exists, IMAGE_SIZE_MAX, makeFolder, readBytes, replaceFile } from './files.ts';
 import { readSigningKey } from './keys.ts';
 
 interface SignArguments {
@@ -58,10 +70,10 @@ interface Output {
 const U32_MAX = 0xffffffff;
 const MS_PER_S = 1000;
 
-export const signCommand: CommandModule<object, SignArguments> = {
+export const signCommand: Command<SignArguments> = {
   command: 'sign <firmware>',
   describe: 'Make a release: image, signed envelope, and deltas from earlier releases',
-  builder: (command) => signOptions(command) as Argv<SignArguments>,
+  builder: (command) => signOptions(command),
   handler: (args) => {
     const nowS = Math.floor(Date.now() / MS_PER_S);
     const [keyFile, ...more] = args.key;
@@ -79,8 +91,8 @@ export const signCommand: CommandModule<object, SignArguments> = {
 };
 
 function signOptions(command: Argv): Argv {
-  const text = { type: 'string', requiresArg: true } as const;
-  const number = { type: 'number', requiresArg: true } as const;
+  const text = { type: 'string' } as const;
+  const number = { type: 'number' } as const;
   return command
     .positional('firmware', { type: 'string', demandOption: true, describe: 'What devices run' })
     .option('slot1', { ...text, describe: 'Another one for slot 1, where code runs in place' })
@@ -93,11 +105,8 @@ function signOptions(command: Argv): Argv {
     .option('vendor', { ...text, demandOption: true, describe: 'Domain name, or UUID' })
     .option('class', { ...text, demandOption: true, describe: 'Name of the product, or UUID' })
     .option('key', {
-      type: 'string',
-      array: true,
-      nargs: 1,
+      ...repeatable('Private key (PEM) that signs the envelope'),
       demandOption: true,
-      describe: 'Private key (PEM) that signs the envelope',
     })
     .option('image-key', {
       ...text,
@@ -105,18 +114,16 @@ function signOptions(command: Argv): Argv {
     })
     .option('expires', { ...text, describe: '30d, 12h, 4w, or 2027-01-31; default: never' })
     .option('min-version', { ...text, describe: 'Only for devices that run this or later' })
-    .option('from', {
-      type: 'string',
-      array: true,
-      nargs: 1,
-      describe: 'Earlier release (version, envelope or image) to make a delta from; repeatable',
-    })
+    .option(
+      'from',
+      repeatable('Earlier release (version, envelope or image) to make a delta from; repeatable'),
+    )
     .option('rollback-to', {
       ...text,
       describe: 'Earlier release (version or envelope) to go back to if this one is bad',
     })
     .option('out', { ...text, default: 'dist', describe: 'Folder of the releases' })
-    .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+    .option('json', JSON_OPTION)
     .example(
       '$0 sign app.bin --version 1.0.0 --security-counter 1 --vendor example.com --class sensor ' +
         '--key release.pem --image-key boot.pem',
@@ -175,7 +182,7 @@ function imagesOf({ firmware, slot1, version }: SignArguments, signing: Signing)
 }
 
 function imageOf(path: string, version: string, { imageKey, securityCounter }: Signing) {
-  const bytes = readBytes(path, IMAGE_SIZE_MAX);
+  const bytes = readBytes(path);
   if (bytes.length === 0) throw new CommandError(`${path}: is empty`);
   if (imageKey !== undefined) {
     if (isBootImage(bytes)) {
@@ -223,8 +230,8 @@ function rollbackOptions(
     );
   }
   const isSame =
-    Buffer.compare(release.vendorId, options.vendorId) === 0 &&
-    Buffer.compare(release.classId, options.classId) === 0;
+    isSameBytes(release.vendorId, options.vendorId) &&
+    isSameBytes(release.classId, options.classId);
   if (!isSame) throw new CommandError(`--rollback-to: ${name} is for another vendor or class`);
   const { bases: _, requires: __, ...same } = options;
   return {
@@ -262,7 +269,8 @@ function counterOf({ imageKey, securityCounter }: SignArguments): number | undef
     if (imageKey === undefined) return undefined;
     throw new UsageError('--security-counter: needed with --image-key');
   }
-  return u32Of('security-counter', securityCounter, U32_MAX);
+  checkWhole('security-counter', securityCounter, 0, U32_MAX);
+  return securityCounter;
 }
 
 /**
@@ -276,12 +284,9 @@ function sequenceOf({ out, rollbackTo, sequence }: SignArguments, { key }: Signi
   }
   // A rollback takes the next one.
   const max = rollbackTo === undefined ? U32_MAX : U32_MAX - 1;
-  return u32Of('sequence', sequence ?? Math.max(nowS, highest + 1), max);
-}
-
-function u32Of(name: string, value: number, max: number): number {
-  if (Number.isInteger(value) && value >= 0 && value <= max) return value;
-  throw new UsageError(`--${name}: expected 0 to ${max}`);
+  const next = sequence ?? Math.max(nowS, highest + 1);
+  checkWhole('sequence', next, 0, max);
+  return next;
 }
 
 function expiryOf({ expires }: SignArguments, nowS: number): { expiresS?: number } {
@@ -330,7 +335,7 @@ function reportOf(folder: string, outputs: readonly Output[]) {
     deltas: signed.deltas.map((file) => ({
       file: join(folder, file.name),
       size: file.bytes.length,
-      base: Buffer.from(file.base).toString('hex'),
+      base: toHex(file.base),
     })),
   }));
   return { ...release, ...(rollback === undefined ? {} : { rollback }) };

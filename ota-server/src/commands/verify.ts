@@ -1,11 +1,17 @@
 // `flotilla-ota verify`: would a device take this envelope?
 
-import type { CommandModule } from 'yargs';
+import {
+  type Command,
+  JSON_OPTION,
+  readBytes,
+  repeatable,
+  TEXT_SIZE_MAX,
+} from '@flotilla/command-line';
+import { isSameBytes } from '@flotilla/sdk/codec/bytes';
 import { readRelease } from '../releases/inspect.ts';
 import { keyName } from '../releases/keys.ts';
 import type { Release } from '../releases/release.ts';
 import { sha256 } from '../releases/sign.ts';
-import { IMAGE_SIZE_MAX, readBytes, SMALL_SIZE_MAX } from './files.ts';
 import { readTrustedKeys } from './keys.ts';
 
 interface VerifyArguments {
@@ -21,28 +27,24 @@ type Verdict =
   | { readonly ok: true; readonly release: Release; readonly signer: string }
   | { readonly ok: false; readonly reason: string; readonly message: string };
 
-export const verifyCommand: CommandModule<object, VerifyArguments> = {
+export const verifyCommand: Command<VerifyArguments> = {
   command: 'verify <envelope>',
   describe: 'Check an envelope: exit code 0 or 1, and one line why',
   builder: (command) =>
     command
       .positional('envelope', { type: 'string', demandOption: true })
       .option('key', {
-        type: 'string',
-        array: true,
-        nargs: 1,
+        ...repeatable('Trusted public key (PEM); may be repeated'),
         demandOption: true,
-        describe: 'Trusted public key (PEM); may be repeated',
       })
       .option('image', {
         type: 'string',
-        requiresArg: true,
         describe: 'Check that it is an image of this release',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+      .option('json', JSON_OPTION)
       .example('$0 verify dist/2.0.0.suit --key release.pub.pem', ''),
   handler: ({ envelope: file, image, json, key }) => {
-    const verdict = judge(readBytes(file, SMALL_SIZE_MAX), key, image);
+    const verdict = judge(readBytes(file, TEXT_SIZE_MAX), key, image);
     if (json) {
       const { ok } = verdict;
       const found = ok
@@ -63,7 +65,7 @@ export const verifyCommand: CommandModule<object, VerifyArguments> = {
 
 function judge(bytes: Uint8Array, keyFiles: readonly string[], image: string | undefined): Verdict {
   const keys = readTrustedKeys(keyFiles);
-  const content = image === undefined ? undefined : readBytes(image, IMAGE_SIZE_MAX);
+  const content = image === undefined ? undefined : readBytes(image);
   const result = readRelease(bytes, keys);
   if (!result.ok) return result;
   const { release } = result;
@@ -82,6 +84,6 @@ function judge(bytes: Uint8Array, keyFiles: readonly string[], image: string | u
 function hasImage({ images }: Release, bytes: Uint8Array): boolean {
   const digest = sha256(bytes);
   return images.some((image) => {
-    return image.size === bytes.length && Buffer.compare(image.digest, digest) === 0;
+    return image.size === bytes.length && isSameBytes(image.digest, digest);
   });
 }

@@ -2,6 +2,7 @@
 // in the same process (the simulator) all call this.
 
 import { randomBytes } from 'node:crypto';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import type { TrustedKey } from '@flotilla/sdk/ota/manifest';
 import {
   answerCheck,
@@ -281,7 +282,7 @@ export class Control {
     }
     const nowMs = this.nowMs();
     const { class: _, digest, ...rest } = request;
-    device.seen = { atMs: nowMs, ...rest, digest: Buffer.from(digest).toString('hex') };
+    device.seen = { atMs: nowMs, ...rest, digest: toHex(digest) };
     this.changed(device);
     const offer = this.rollouts.check(device, request, nowMs);
     this.counters.checks += 1;

@@ -3,11 +3,12 @@
 
 import { createHash } from 'node:crypto';
 import { buffer } from 'node:stream/consumers';
+import { isSameBytes } from '@flotilla/sdk/codec/bytes';
 import { ENVELOPE_SIZE_MAX, type TrustedKey } from '@flotilla/sdk/ota/manifest';
 import type { OfferedBlob, OfferedDelta, OfferedRelease } from '../device-api/index.ts';
 import { Problem } from '../problem.ts';
 import { DELTA_HEADER_SIZE, DELTA_IMAGE_SIZE_MAX, DELTA_MAGIC } from '../releases/delta.ts';
-import { type Release, readRelease } from '../releases/index.ts';
+import { imageName, type Release, readRelease } from '../releases/index.ts';
 import { type Blobs, BlobTooLarge, type StoredBlob } from '../store/blobs.ts';
 import type { Journal } from '../store/journal.ts';
 import type { DeltaRow, ReleaseRow } from '../store/schema.ts';
@@ -83,8 +84,8 @@ export class Releases {
     const isFor = ({ ready, signed }: StoredRelease) =>
       ready &&
       signed.rollbackFrom === release.version &&
-      isSame(signed.vendorId, release.signed.vendorId) &&
-      isSame(signed.classId, release.signed.classId);
+      isSameBytes(signed.vendorId, release.signed.vendorId) &&
+      isSameBytes(signed.classId, release.signed.classId);
     return this.all.filter(isFor).sort((a, b) => b.signed.sequence - a.signed.sequence)[0];
   }
 
@@ -140,7 +141,7 @@ export class Releases {
     if (!read.ok) throw new Problem(422, 'untrusted-release', read.message, refusal(read.reason));
     const { release } = read;
     for (const { digest, uri } of release.images) {
-      const expected = `${Buffer.from(digest).toString('hex')}.bin`;
+      const expected = imageName(digest);
       if (uri === expected) continue;
       const detail = `the manifest names its image ${uri}: expected ${expected}`;
       throw new Problem(422, 'unsupported-release', detail, refusal('unsupported uri'));
@@ -273,7 +274,7 @@ export class Releases {
   }
 
   private setDelta(release: StoredRelease, delta: OfferedDelta): void {
-    const at = release.deltas.findIndex(({ base }) => isSame(base, delta.base));
+    const at = release.deltas.findIndex(({ base }) => isSameBytes(base, delta.base));
     if (at >= 0) release.deltas.splice(at, 1);
     release.deltas.push(delta);
     this.sizes.set(delta.name, delta.size);
@@ -347,8 +348,4 @@ function refusal(reason: string): { path: string; message: string }[] {
 async function* asStream(source: ByteSource): AsyncGenerator<Uint8Array> {
   if (source instanceof Uint8Array) yield source;
   else yield* source;
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
 }

@@ -1,7 +1,8 @@
 // Which devices a release and a rollout are for.
 
+import { isSameBytes, toHex } from '@flotilla/sdk/codec/bytes';
 import type { CheckRequest } from '../device-api/index.ts';
-import type { Release } from '../releases/index.ts';
+import { imageName, type Release } from '../releases/index.ts';
 import { compareVersions } from '../releases/version.ts';
 import type { RosterEntry } from '../rollout/index.ts';
 import type { Device } from './devices.ts';
@@ -26,8 +27,8 @@ export function isTarget(device: Device, target: Target, release: StoredRelease)
 /** False where the device is known to be of another vendor or class than the release. */
 function fits({ properties }: Device, { signed }: StoredRelease): boolean {
   const { class: classId, vendor } = properties;
-  if (classId !== undefined && classId !== hex(signed.classId)) return false;
-  return vendor === undefined || vendor === hex(signed.vendorId);
+  if (classId !== undefined && classId !== toHex(signed.classId)) return false;
+  return vendor === undefined || vendor === toHex(signed.vendorId);
 }
 
 /** False where the device would have to refuse the release: offering it would count as a failure. */
@@ -38,7 +39,7 @@ export function mayOffer(
 ): boolean {
   const { signed } = release;
   if (!release.ready || signed.sequence < sequence) return false;
-  if (classId !== undefined && !isSame(classId, signed.classId)) return false;
+  if (classId !== undefined && !isSameBytes(classId, signed.classId)) return false;
   return meets(version, signed.requires) && fits(device, release);
 }
 
@@ -69,14 +70,6 @@ export function rosterEntry({ id, properties }: Device): RosterEntry {
 
 /** True when this is the digest of an image of the release. */
 export function isImageOf({ images }: StoredRelease, digest: Uint8Array): boolean {
-  const name = `${hex(digest)}.bin`;
+  const name = imageName(digest);
   return images.some((image) => image.name === name);
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return Buffer.compare(a, b) === 0;
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('hex');
 }

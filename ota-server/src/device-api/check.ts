@@ -1,6 +1,7 @@
 // The answer to a device's check, from what the server knows at that moment. Pure: HTTP, MQTT
 // and virtual mode all serve from it.
 
+import { isSameBytes } from '@flotilla/sdk/codec/bytes';
 import type { CheckRequest, CheckResponse, UpdateSource } from './messages.ts';
 
 /** A stored download: the whole image, or a delta from another. */
@@ -49,7 +50,7 @@ export function answerCheck(request: CheckRequest, snapshot: CheckSnapshot): Che
   const imageSize = Math.min(...release.images.map(({ size }) => size));
   const deltas = release.deltas
     // A delta that is no smaller saves nothing, and costs the device more work.
-    .filter(({ base, size }) => isSame(base, request.digest) && size < imageSize)
+    .filter(({ base, size }) => isSameBytes(base, request.digest) && size < imageSize)
     .sort((a, b) => a.size - b.size);
   const sources: UpdateSource[] = [
     ...deltas.map(({ base, name, size }) => ({ url: snapshot.url(name), size, base })),
@@ -57,8 +58,4 @@ export function answerCheck(request: CheckRequest, snapshot: CheckSnapshot): Che
   ];
   const { envelope, version } = release;
   return { nowMs, pollS, update: { rollout, attempt, version, envelope, sources } };
-}
-
-function isSame(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

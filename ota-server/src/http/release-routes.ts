@@ -2,6 +2,7 @@
 // stream of at most the size that was signed.
 
 import type { Readable } from 'node:stream';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { ENVELOPE_SIZE_MAX } from '@flotilla/sdk/ota/manifest';
 import type { FastifyInstance } from 'fastify';
 import type { Control } from '../control/control.ts';
@@ -102,16 +103,12 @@ export function view({
     sequence,
     ready,
     createdMs,
-    vendor: hex(vendorId),
-    class: hex(classId),
+    vendor: toHex(vendorId),
+    class: toHex(classId),
     expiresS,
     ...(rollbackFrom === undefined ? {} : { rollbackFrom }),
     images,
-    deltas: deltas.map(({ base, name, size }) => ({ base: hex(base), name, size })),
+    deltas: deltas.map(({ base, name, size }) => ({ base: toHex(base), name, size })),
     deltasInWork: [...deltasInWork],
   };
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

@@ -2,6 +2,7 @@
 // and signs them (COSE_Sign1, RFC 9052 §4).
 
 import { createHash } from 'node:crypto';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { CborTag } from '@flotilla/sdk/codec/cbor-value';
 import { SIGNATURE_SIZE } from '@flotilla/sdk/ota/cose';
 import { ENVELOPE_SIZE_MAX } from '@flotilla/sdk/ota/manifest';
@@ -53,7 +54,7 @@ const DIGEST_SIZE = 32;
 
 /** The name of an image file: what it holds. */
 export function imageName(digest: Uint8Array): string {
-  return `${Buffer.from(digest).toString('hex')}.bin`;
+  return `${toHex(digest)}.bin`;
 }
 
 /**

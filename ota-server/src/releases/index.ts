@@ -1,5 +1,6 @@
 // Releases: envelopes written, signed, read and checked.
 
+export { generateKeys, KeyError } from '@flotilla/command-line/keys';
 export { type EnvelopeImage, type EnvelopeOptions, imageName, writeEnvelope } from './envelope.ts';
 export {
   type EnvelopeContent,
@@ -8,8 +9,6 @@ export {
   readRelease,
 } from './inspect.ts';
 export {
-  generateKeys,
-  KeyError,
   keyName,
   type ReleaseKey,
   readPrivateKeyPem,

@@ -3,6 +3,7 @@
 // release is what that reader makes of it.
 
 import { createHash } from 'node:crypto';
+import { isSameBytes } from '@flotilla/sdk/codec/bytes';
 import { CborReader } from '@flotilla/sdk/codec/cbor-read';
 import { nodeCrypto } from '@flotilla/sdk/node';
 import {
@@ -132,7 +133,7 @@ export function inspectEnvelope(envelope: Uint8Array): EnvelopeContent {
     size: envelope.length,
     coseAlgorithm: Number(mapOf('the header', nested(header)).get(1)),
     manifestDigest,
-    digestMatches: Buffer.compare(computed, manifestDigest) === 0,
+    digestMatches: isSameBytes(computed, manifestDigest),
     sequence: typeof sequence === 'number' ? sequence : Number.NaN,
     version: textVersion(manifest.get(23)),
     vendorId: bytesOf(firstOf(shared, 1)),

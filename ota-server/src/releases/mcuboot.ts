@@ -1,11 +1,9 @@
 // Images as MCUboot boots them, signed with a key of their own: the bootloader trusts that one, the
 // update client trusts the one of the envelope.
 
-import { createHash, createPublicKey, verify } from 'node:crypto';
 import {
   formatVersion,
   type McubootImage,
-  publicKeyInfo,
   readImage,
 } from '@flotilla/bootloader-sim/images/mcuboot';
 import {
@@ -18,6 +16,8 @@ import {
   type CreateImageOptions,
   createImage,
 } from '@flotilla/bootloader-sim/images/mcuboot-write';
+import { nodeCrypto } from '@flotilla/bootloader-sim/node-crypto';
+import { isSameBytes } from '@flotilla/sdk/codec/bytes';
 import type { ReleaseKey } from './keys.ts';
 import { parseVersion } from './version.ts';
 
@@ -27,22 +27,6 @@ export interface BootImage {
   readonly version: string;
   /** 0 where it has none. */
   readonly securityCounter: number;
-}
-
-const bootCrypto: Parameters<typeof createImage>[2] = {
-  sha256: (bytes) => digest('sha256', bytes),
-  sha512: (bytes) => digest('sha512', bytes),
-  md5: (bytes) => digest('md5', bytes),
-
-  verifyEd25519(publicKey, message, signature) {
-    const info = Buffer.from(publicKeyInfo(publicKey));
-    const key = createPublicKey({ key: info, format: 'der', type: 'spki' });
-    return verify(null, message, key, signature);
-  },
-};
-
-function digest(algorithm: string, bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash(algorithm).update(bytes).digest());
 }
 
 /** True where the bytes begin as an MCUboot image does. */
@@ -96,14 +80,14 @@ export function signBootImageAgain(
   };
   // Flags and TLVs that we do not know would be lost.
   const copy = readImage(create(same, key));
-  if (!copy.ok || Buffer.compare(copy.image.digest, image.digest) !== 0) {
+  if (!copy.ok || !isSameBytes(copy.image.digest, image.digest)) {
     throw new RangeError('holds flags or TLVs that cannot be written again');
   }
   return create({ ...same, securityCounter }, key);
 }
 
 function create(options: CreateImageOptions, key: ReleaseKey): Uint8Array {
-  return createImage(options, key.publicKey, bootCrypto, (message) => key.sign(message));
+  return createImage(options, key.publicKey, nodeCrypto, (message) => key.sign(message));
 }
 
 /** An image whose digest is right; what is damaged is not signed. */
@@ -111,8 +95,8 @@ function intact(bytes: Uint8Array): McubootImage {
   const result = readImage(bytes);
   if (!result.ok) throw new RangeError(result.reason);
   const { digestAlgorithm, signedEnd } = result.image;
-  const computed = digest(digestAlgorithm, bytes.subarray(0, signedEnd));
-  if (Buffer.compare(computed, result.image.digest) !== 0) {
+  const computed = nodeCrypto[digestAlgorithm](bytes.subarray(0, signedEnd));
+  if (!isSameBytes(computed, result.image.digest)) {
     throw new RangeError('the digest does not match the image');
   }
   return result.image;

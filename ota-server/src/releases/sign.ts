@@ -2,6 +2,7 @@
 // bytes out.
 
 import { createHash } from 'node:crypto';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { encodeDelta } from './delta.ts';
 import { type EnvelopeOptions, imageName, writeEnvelope } from './envelope.ts';
 import type { ReleaseKey } from './keys.ts';
@@ -49,7 +50,7 @@ export function signRelease(options: SignOptions, key: ReleaseKey): SignedReleas
 
 /** `<digest of the result>-from-<start of the digest of the base>.delta`. */
 export function deltaName(image: Uint8Array, base: Uint8Array): string {
-  const [to, from] = [image, base].map((bytes) => Buffer.from(sha256(bytes)).toString('hex'));
+  const [to, from] = [image, base].map((bytes) => toHex(sha256(bytes)));
   return `${to}-from-${from!.slice(0, 16)}.delta`;
 }
 

@@ -1,6 +1,7 @@
 // Vendor and class ids: UUIDs, or names that give them (draft-ietf-suit-manifest §8.4.8.2).
 
 import { createHash } from 'node:crypto';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 
 /** Namespace of domain names (RFC 9562 §6.6). */
 const NAMESPACE_DNS = '6ba7b810-9dad-11d1-80b4-00c04fd430c8';
@@ -23,7 +24,7 @@ export function parseUuid(text: string): Uint8Array | undefined {
 }
 
 export function formatUuid(id: Uint8Array): string {
-  const hex = Buffer.from(id).toString('hex');
+  const hex = toHex(id);
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 }
 

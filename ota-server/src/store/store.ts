@@ -3,6 +3,7 @@
 
 import { mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { Kysely, SqliteDialect, sql } from 'kysely';
 import { OtaError } from '../ota-error.ts';
 import {
@@ -185,13 +186,7 @@ async function writeDevices(db: Kysely<Tables>, rows: readonly DeviceRow[]): Pro
   for (const chunk of chunks(rows)) {
     // As one parameter: binding 10,000 rows value by value costs three times as much.
     const json = JSON.stringify(
-      chunk.map((row) => [
-        row.position,
-        row.id,
-        Buffer.from(row.token_hash).toString('hex'),
-        row.properties,
-        row.seen,
-      ]),
+      chunk.map((row) => [row.position, row.id, toHex(row.token_hash), row.properties, row.seen]),
     );
     await sql`replace into devices (position, id, token_hash, properties, seen)
       select value ->> 0, value ->> 1, unhex(value ->> 2), value ->> 3, value ->> 4

@@ -16,7 +16,6 @@ export async function flotillaOta(folder: string, ...args: readonly string[]): P
   const log = vi.spyOn(console, 'log').mockImplementation((text) => lines.log.push(text));
   const error = vi.spyOn(console, 'error').mockImplementation((text) => lines.error.push(text));
   const before = process.exitCode;
-  const listeners = process.stdout.listeners('error');
   process.exitCode = 0;
   try {
     await main(args.map((text) => (text.startsWith('@') ? join(folder, text.slice(1)) : text)));
@@ -26,10 +25,6 @@ export async function flotillaOta(folder: string, ...args: readonly string[]): P
     return { code: Number(process.exitCode ?? 0), stdout, stderr };
   } finally {
     process.exitCode = before;
-    // A process of its own would have ended.
-    for (const listener of process.stdout.listeners('error')) {
-      if (!listeners.includes(listener)) process.stdout.off('error', listener as () => void);
-    }
     log.mockRestore();
     error.mockRestore();
   }

@@ -172,7 +172,7 @@ describe('sign', () => {
     ['a minimum that is none', ['@app1.bin', '2.0.0', '--min-version', '1'], 2, '--min-version:'],
     ['two keys', ['@app1.bin', '2.0.0', '--key', '@boot.pem'], 2, '--key: one key signs'],
     ['twice the same', ['@app1.bin', '2.0.0', '--version', '3.0.0'], 2, '--version: given more'],
-    ['an unknown option', ['@app1.bin', '2.0.0', '--fast'], 2, 'Unknown argument: fast'],
+    ['an unknown option', ['@app1.bin', '2.0.0', '--fast'], 2, 'Unknown option: --fast'],
     ['no such file', ['@none.bin', '3.0.0'], 1, 'none.bin: no such file or folder'],
     ['a release that is there', ['@app2.bin', '1.0.0'], 1, 'dist/1.0.0.suit: is there already'],
     ['a newer way back', ['@app2.bin', '0.9.0', '--rollback-to', '1.0.0'], 1, 'is not older'],
@@ -194,7 +194,7 @@ describe('sign', () => {
       'a counter of 33 bits',
       ['@app2.bin', '3.0.0', '--security-counter', '4294967296'],
       2,
-      '--security-counter: expected 0 to 4294967295',
+      '--security-counter: expected a whole number from 0 to 4294967295',
     ],
   ])('refuses %s', async (_, [firmware = '', version = '', ...more], code, message) => {
     const before = readdirSync(join(folder, 'dist'));

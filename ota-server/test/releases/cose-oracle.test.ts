@@ -2,9 +2,10 @@
 
 import { createPublicKey } from 'node:crypto';
 import { Sign1 } from '@auth0/cose';
+import { generateKeys } from '@flotilla/command-line/keys';
 import { describe, expect, test } from 'vitest';
 import { signDigest } from '../../src/releases/envelope.ts';
-import { generateKeys, readPrivateKeyPem } from '../../src/releases/keys.ts';
+import { readPrivateKeyPem } from '../../src/releases/keys.ts';
 
 describe.each([
   ['ed25519', -8, 'Ed25519'],

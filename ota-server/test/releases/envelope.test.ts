@@ -1,4 +1,5 @@
 import { createHash, createPublicKey, verify } from 'node:crypto';
+import { generateKeys } from '@flotilla/command-line/keys';
 import { nodeCrypto } from '@flotilla/sdk/node';
 import { ManifestFields, readManifest } from '@flotilla/sdk/ota/manifest';
 import { Decoder, Encoder, Tag } from 'cbor-x';
@@ -6,7 +7,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encode } from '../../src/releases/cbor.ts';
 import { type EnvelopeOptions, imageName, writeEnvelope } from '../../src/releases/envelope.ts';
-import { generateKeys, readPrivateKeyPem, trustedKey } from '../../src/releases/keys.ts';
+import { readPrivateKeyPem, trustedKey } from '../../src/releases/keys.ts';
 import { COMPARISONS } from '../../src/releases/version.ts';
 
 const decoder = new Decoder({ mapsAsObjects: false, useRecords: false });

@@ -1,10 +1,11 @@
+import { generateKeys } from '@flotilla/command-line/keys';
 import { CborTag } from '@flotilla/sdk/codec/cbor-value';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { encode, type Item } from '../../src/releases/cbor.ts';
 import { type EnvelopeOptions, writeEnvelope } from '../../src/releases/envelope.ts';
 import { EnvelopeError, inspectEnvelope, readRelease } from '../../src/releases/inspect.ts';
-import { generateKeys, readPrivateKeyPem, trustedKey } from '../../src/releases/keys.ts';
+import { readPrivateKeyPem, trustedKey } from '../../src/releases/keys.ts';
 import { MESSAGES } from '../../src/releases/messages.ts';
 import { COMPARISONS } from '../../src/releases/version.ts';
 

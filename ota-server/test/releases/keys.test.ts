@@ -1,9 +1,8 @@
-import { createPublicKey, generateKeyPairSync } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
+import { generateKeys, KeyError } from '@flotilla/command-line/keys';
 import { nodeCrypto } from '@flotilla/sdk/node';
 import { describe, expect, test } from 'vitest';
 import {
-  generateKeys,
-  KeyError,
   keyName,
   readPrivateKeyPem,
   readPublicKeyPem,
@@ -43,35 +42,4 @@ describe.each([
     expect(() => readPrivateKeyPem(publicPem)).toThrow(KeyError);
     expect(() => readPublicKeyPem(privatePem)).toThrow('keep it secret');
   });
-});
-
-test.each([
-  ['nothing', '', 'no -----BEGIN line'],
-  ['cut off', generateKeys('ed25519').privatePem.slice(0, 60), 'cut off'],
-  [
-    'damaged',
-    '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n',
-    'its content is damaged',
-  ],
-  ['a certificate', '-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----', 'got "CERTIFICATE"'],
-  [
-    'another curve',
-    generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey.export({
-      format: 'pem',
-      type: 'pkcs8',
-    }),
-    'a key of type ec secp384r1',
-  ],
-  [
-    'encrypted',
-    generateKeyPairSync('ed25519').privateKey.export({
-      format: 'pem',
-      type: 'pkcs8',
-      cipher: 'aes-128-cbc',
-      passphrase: 'p',
-    }),
-    'decrypt it first',
-  ],
-])('a private key that is %s', (_, pem, message) => {
-  expect(() => readPrivateKeyPem(String(pem))).toThrow(message);
 });

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { readImage, verifyImage } from '@flotilla/bootloader-sim/images/mcuboot';
+import { generateKeys } from '@flotilla/command-line/keys';
 import { describe, expect, test } from 'vitest';
 import { readRelease } from '../../src/releases/inspect.ts';
-import { generateKeys, readPrivateKeyPem, trustedKey } from '../../src/releases/keys.ts';
+import { readPrivateKeyPem, trustedKey } from '../../src/releases/keys.ts';
 import {
   createBootImage,
   isBootImage,

@@ -1,6 +1,7 @@
 // A server in this process, signed releases for it, and devices that talk HTTP to it.
 
 import { randomBytes } from 'node:crypto';
+import { generateKeys } from '@flotilla/command-line/keys';
 import {
   type CheckResponse,
   decodeCheckResponse,
@@ -8,7 +9,7 @@ import {
   encodeReport,
   type ReportStage,
 } from '../../src/device-api/index.ts';
-import { generateKeys, readPrivateKeyPem, trustedKey } from '../../src/releases/keys.ts';
+import { readPrivateKeyPem, trustedKey } from '../../src/releases/keys.ts';
 import { type SignedRelease, type SignOptions, signRelease } from '../../src/releases/sign.ts';
 import { type OtaServer, type ServerOptions, startServer } from '../../src/server.ts';
 

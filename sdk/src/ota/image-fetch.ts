@@ -2,6 +2,7 @@
 // What is in the slot afterwards is the caller's to verify: nothing here is trusted.
 
 import { pauseMs } from '../backoff.ts';
+import { isSameBytes } from '../codec/bytes.ts';
 import { type Firmware, type Platform, PowerLoss } from '../platform.ts';
 import { claim } from './claim.ts';
 import { DeltaStream } from './delta-stream.ts';
@@ -358,10 +359,5 @@ function isOfSource(reason: string): boolean {
 
 /** True when two digests are the same. */
 export function isSameDigest(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== DIGEST_SIZE || b.length !== DIGEST_SIZE) return false;
-  let difference = 0;
-  for (let index = 0; index < DIGEST_SIZE; index += 1) {
-    difference |= (a[index] as number) ^ (b[index] as number);
-  }
-  return difference === 0;
+  return a.length === DIGEST_SIZE && isSameBytes(a, b);
 }

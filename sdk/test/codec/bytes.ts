@@ -4,9 +4,7 @@ export function fromHex(hex: string): Uint8Array {
   return Uint8Array.from(Buffer.from(hex.replaceAll(/\s/g, ''), 'hex'));
 }
 
-export function toHex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
-}
+export { toHex } from '../../src/codec/bytes.ts';
 
 /** What `write` writes, at an offset of its own, so that an ignored offset shows. */
 export function written(write: (target: Uint8Array, offset: number) => number): Uint8Array {

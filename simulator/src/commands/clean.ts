@@ -1,8 +1,8 @@
 // `flotilla clean`: removes what an interrupted run left at a broker.
 
-import type { CommandModule } from 'yargs';
+import { type Command, CommandError, JSON_OPTION } from '@flotilla/command-line';
 import { Cleaner } from '../live/cleaner.ts';
-import { RunError, resolveTarget } from '../live/preflight.ts';
+import { resolveTarget } from '../live/preflight.ts';
 import { parseBrokerUrl } from '../scenario/broker-url.ts';
 import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import { RUN_ID_LENGTH_MAX } from '../scenario/schema.ts';
@@ -14,7 +14,7 @@ interface CleanArguments {
   json: boolean;
 }
 
-export const cleanCommand: CommandModule<object, CleanArguments> = {
+export const cleanCommand: Command<CleanArguments> = {
   command: 'clean',
   describe: 'Remove retained messages and sessions that a run left at a broker',
   builder: (command) =>
@@ -30,7 +30,7 @@ export const cleanCommand: CommandModule<object, CleanArguments> = {
         default: TOPICS_DEFAULT,
         describe: 'Topic template of the scenario',
       })
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+      .option('json', JSON_OPTION)
       .check(({ broker, run }) => {
         if (parseBrokerUrl(broker) === undefined) {
           throw new Error(`--broker: expected mqtt://host[:port], got ${broker}`);
@@ -44,10 +44,11 @@ export const cleanCommand: CommandModule<object, CleanArguments> = {
     const cleaner = new Cleaner(await resolveTarget(parsed), topics, 0);
     const prefix = `${run}-`;
     const ids = await cleaner.findRetained(prefix, `${prefix}cleaner`).catch((error: Error) => {
-      throw new RunError(`${parsed.url}: ${error.message}`);
+      throw new CommandError(`${parsed.url}: ${error.message}`);
     });
     const failed = await cleaner.clean([...ids, `${prefix}observer`, `${prefix}shadow`]);
-    if (failed > 0) throw new RunError(`${failed} of ${ids.length + 1} ids could not be cleaned`);
+    if (failed > 0)
+      throw new CommandError(`${failed} of ${ids.length + 1} ids could not be cleaned`);
     if (json) console.log(JSON.stringify({ run, broker: parsed.url, cleaned: ids.length }));
     else console.log(`${parsed.url}: cleaned ${ids.length} devices of run ${run}`);
   },

@@ -1,10 +1,14 @@
 // `flotilla run`: one scenario, live.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
-import type { ArgumentsCamelCase, Argv, CommandModule } from 'yargs';
+import {
+  type Argv,
+  type Command,
+  checkWhole,
+  JSON_OPTION,
+  whenOutputCloses,
+  writeOutput,
+} from '@flotilla/command-line';
 import { LiveRun } from '../live/live-run.ts';
-import { RunError } from '../live/preflight.ts';
 import type { RemoteServer } from '../live/update-part.ts';
 import { renderJunit } from '../report/junit.ts';
 import { Progress } from '../report/progress.ts';
@@ -36,10 +40,10 @@ interface RunArguments {
 const SECOND_INTERRUPT_MS = 500;
 const EXIT_INTERRUPTED = 130;
 
-export const runCommand: CommandModule<object, RunArguments> = {
+export const runCommand: Command<RunArguments> = {
   command: 'run <scenario>',
   describe: 'Run a scenario: a fleet of devices against a broker',
-  builder: (command) => options(command) as Argv<RunArguments>,
+  builder: options,
   handler: run,
 };
 
@@ -76,12 +80,10 @@ function options(command: Argv): Argv {
     .option('ci', { type: 'boolean', default: false, describe: 'At the scale of its ci: block' })
     .option('summary-export', { type: 'string', describe: 'Write the summary as JSON to FILE' })
     .option('junit', { type: 'string', describe: 'Write JUnit XML to FILE' })
-    .option('json', { type: 'boolean', default: false, describe: 'Print the summary as JSON' })
+    .option('json', { ...JSON_OPTION, describe: 'Print the summary as JSON' })
     .check(({ otaKey, otaServer, run: id, workers }) => {
       checkOtaServer(otaServer, otaKey);
-      if (workers !== undefined && !(Number.isInteger(workers) && workers > 0)) {
-        throw new Error('--workers: expected a whole number from 1 on');
-      }
+      if (workers !== undefined) checkWhole('workers', workers, 1);
       if (id !== undefined && !isRunId(id)) {
         throw new Error('--run: expected up to 10 of a-z and 0-9');
       }
@@ -96,7 +98,7 @@ function options(command: Argv): Argv {
     );
 }
 
-async function run(args: ArgumentsCamelCase<RunArguments>): Promise<void> {
+async function run(args: RunArguments): Promise<void> {
   const loaded = loadScenario(args.scenario, {
     ci: args.ci,
     ...given('broker', args.broker),
@@ -158,29 +160,19 @@ function otaServerOf({ otaKey, otaServer: url }: RunArguments): RemoteServer | u
   return url === undefined || adminKey === undefined ? undefined : { url, adminKey };
 }
 
-function report(
-  summary: Summary,
-  { secrets }: LoadedScenario,
-  args: ArgumentsCamelCase<RunArguments>,
-): void {
+function report(summary: Summary, { secrets }: LoadedScenario, args: RunArguments): void {
   const json = redact(`${JSON.stringify(summary, undefined, 2)}\n`, secrets);
   if (args.json) process.stdout.write(json);
   else process.stdout.write(redact(renderSummary(summary, hasColor(process.stdout)), secrets));
-  if (args.summaryExport !== undefined) writeFile(args.summaryExport, json);
-  if (args.junit !== undefined) writeFile(args.junit, redact(renderJunit(summary), secrets));
+  if (args.summaryExport !== undefined) writeOutput(args.summaryExport, json);
+  if (args.junit !== undefined) writeOutput(args.junit, redact(renderJunit(summary), secrets));
   process.exitCode = exitCode(summary);
 }
 
-function writeFile(file: string, text: string): void {
-  try {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(file, text);
-  } catch (error) {
-    throw new RunError(`${file}: ${(error as Error).message}`);
-  }
-}
-
-/** The first Ctrl-C ends the run cleanly; a later one ends the process. Returns how to stop. */
+/**
+ * The first Ctrl-C ends the run cleanly, a later one the process; when nobody reads any more what it
+ * prints, the run ends cleanly too. Returns how to stop.
+ */
 function onInterrupt(liveRun: LiveRun): () => void {
   let firstMs: number | undefined;
   const listener = () => {
@@ -196,7 +188,9 @@ function onInterrupt(liveRun: LiveRun): () => void {
   };
   process.on('SIGINT', listener);
   process.on('SIGTERM', listener);
+  const stopWatching = whenOutputCloses(() => liveRun.interrupt());
   return () => {
+    stopWatching();
     process.off('SIGINT', listener);
     process.off('SIGTERM', listener);
   };

@@ -1,9 +1,9 @@
 // `flotilla schema`: the JSON Schema of scenario files, for editors.
 
-import type { CommandModule } from 'yargs';
+import type { Command } from '@flotilla/command-line';
 import { scenarioJsonSchema } from '../scenario/json-schema.ts';
 
-export const schemaCommand: CommandModule = {
+export const schemaCommand: Command = {
   command: 'schema',
   describe: 'Print the JSON Schema of scenario files, for editors',
   builder: (command) =>

@@ -2,7 +2,16 @@
 // it; with the service of a run, one of your own, or AWS's (--aws).
 
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import {
+  type Argv,
+  type Command,
+  CommandError,
+  type CommandGroup,
+  JSON_OPTION,
+  readText,
+  untilInterrupted,
+} from '@flotilla/command-line';
+import { parseDuration } from '@flotilla/command-line/quantities';
 import {
   AWS_FAMILY,
   type Connection,
@@ -18,11 +27,9 @@ import {
 } from '@flotilla/ota-server/shadow';
 import { TopicTemplate } from '@flotilla/sdk/mqtt/topic-template';
 import { reasonOf } from '@flotilla/sdk/node';
-import type { Argv, CommandModule } from 'yargs';
-import { RunError, resolveTarget } from '../live/preflight.ts';
+import { resolveTarget } from '../live/preflight.ts';
 import { hidePassword, parseBrokerUrl } from '../scenario/broker-url.ts';
 import type { Broker } from '../scenario/schema.ts';
-import { parseDuration } from '../scenario/units.ts';
 
 interface ShadowArguments {
   device: string;
@@ -44,10 +51,12 @@ interface SetArguments extends ShadowArguments {
 }
 
 const VARIABLE = /\$\{(\w+)\}/g;
+/** The certificates that a system trusts are some 220 KB. */
+const PEM_SIZE_MAX = 1024 * 1024;
 /** Nobody waits longer for an answer. */
 const TIMEOUT_MS_MAX = 3_600_000;
 
-const getCommand: CommandModule<object, ShadowArguments> = {
+const getCommand: Command<ShadowArguments> = {
   command: 'get <device>',
   describe: 'Print the shadow of a device',
   builder: (command) =>
@@ -61,7 +70,7 @@ const getCommand: CommandModule<object, ShadowArguments> = {
   },
 };
 
-const setCommand: CommandModule<object, SetArguments> = {
+const setCommand: Command<SetArguments> = {
   command: 'set <device> <values..>',
   describe: 'Change what is desired of a device: key=value, key=null removes',
   builder: (command) =>
@@ -83,7 +92,7 @@ const setCommand: CommandModule<object, SetArguments> = {
       .epilogue(
         'A shadow changes when the service has accepted it, the device when it reports it: ' +
           '`flotilla shadow watch` shows that.',
-      ) as Argv<SetArguments>,
+      ),
   handler: async (args) => {
     const { device, json, values } = args;
     const body = { state: treeOf({ desired: desiredOf(values) }) };
@@ -93,7 +102,7 @@ const setCommand: CommandModule<object, SetArguments> = {
   },
 };
 
-const watchCommand: CommandModule<object, ShadowArguments> = {
+const watchCommand: Command<ShadowArguments> = {
   command: 'watch <device>',
   describe: 'Print every change of a shadow until Ctrl-C',
   builder: (command) =>
@@ -106,24 +115,18 @@ const watchCommand: CommandModule<object, ShadowArguments> = {
         console.log(args.json ? asJson(...heard) : asLine(...heard)),
       );
       if (!args.json) console.log(`watching ${connection.place}; Ctrl-C ends`);
-      await interrupted();
+      await untilInterrupted();
     });
   },
 };
 
-export const shadowCommand: CommandModule = {
-  command: 'shadow',
+export const shadowCommand: CommandGroup = {
+  name: 'shadow',
   describe: 'Look at, change or watch the shadow of a device',
-  builder: (command) =>
-    command
-      .command(getCommand)
-      .command(setCommand)
-      .command(watchCommand)
-      .demandCommand(1, 'Which command? flotilla shadow --help lists them.'),
-  handler: () => undefined,
+  commands: [getCommand, setCommand, watchCommand],
 };
 
-function options(command: Argv): Argv<ShadowArguments> {
+function options(command: Argv): Argv {
   return (
     command
       .positional('device', { type: 'string', demandOption: true, describe: 'Id of the device' })
@@ -157,15 +160,11 @@ function options(command: Argv): Argv<ShadowArguments> {
         default: '5s',
         describe: 'How long to wait: 500ms, 30s',
       })
-      .option('json', {
-        type: 'boolean',
-        default: false,
-        describe: 'Print JSON, one text per line',
-      })
+      .option('json', { ...JSON_OPTION, describe: 'Print JSON, one text per line' })
       .check((args) => {
         check(args as unknown as ShadowArguments);
         return true;
-      }) as unknown as Argv<ShadowArguments>
+      })
   );
 }
 
@@ -238,7 +237,7 @@ function brokerOf(args: ShadowArguments): Broker {
   const broker = parseBrokerUrl(expand('broker', args.broker))!;
   const { username = broker.username, password = broker.password } = args;
   const read = (name: 'ca' | 'certificate' | 'key') =>
-    args[name] === undefined ? {} : { [name]: readPem(name, args[name]) };
+    args[name] === undefined ? {} : { [name]: readText(args[name], PEM_SIZE_MAX) };
   const tls = { ...read('ca'), ...read('certificate'), ...read('key'), verify: args.verify };
   return {
     ...broker,
@@ -246,14 +245,6 @@ function brokerOf(args: ShadowArguments): Broker {
     ...(password === undefined ? {} : { password: expand('password', password) }),
     ...(broker.tls === undefined ? {} : { tls }),
   };
-}
-
-function readPem(option: string, file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    throw new RunError(`--${option}: ${(error as Error).message}`);
-  }
 }
 
 /** One device's shadow topics at a broker. */
@@ -283,7 +274,7 @@ class ShadowConnection {
     this.take = take;
   }
 
-  /** Sends a request and resolves with the accepted document; rejects with `RunError`. */
+  /** Sends a request and resolves with the accepted document; rejects with a CommandError. */
   async ask(kind: 'get' | 'update', body: Readonly<Record<string, Value>>): Promise<Tree> {
     const token = randomUUID();
     const { promise, reject, resolve } = Promise.withResolvers<Tree>();
@@ -292,7 +283,7 @@ class ShadowConnection {
       // Others ask too.
       if (document.clientToken !== token) return;
       if (name.endsWith('accepted')) resolve(document);
-      else reject(new RunError(this.rejectionText(document)));
+      else reject(new CommandError(this.rejectionText(document)));
     });
     const request = treeOf({ ...body, clientToken: token });
     const sent = this.client.publishAsync(this.topicOf(kind), this.encode(request), { qos: 1 });
@@ -312,7 +303,7 @@ class ShadowConnection {
       this.client,
       names.map((name) => this.topicOf(name)),
     ).catch((error: Error) => {
-      throw new RunError(`${this.place}: ${error.message}`);
+      throw new CommandError(`${this.place}: ${error.message}`);
     });
     await this.within(subscribed, 'the broker did not answer the subscription');
   }
@@ -321,7 +312,7 @@ class ShadowConnection {
     try {
       return encodeDocument(request, this.family.encoding);
     } catch {
-      throw new RunError('the values are too large, or nested too deep, for a shadow');
+      throw new CommandError('the values are too large, or nested too deep, for a shadow');
     }
   }
 
@@ -338,7 +329,7 @@ class ShadowConnection {
   private within<T>(promise: Promise<T>, what: string): Promise<T> {
     const { promise: late, reject } = Promise.withResolvers<never>();
     const message = `${what} within ${this.timeoutMs} ms`;
-    const timer = setTimeout(() => reject(new RunError(message)), this.timeoutMs);
+    const timer = setTimeout(() => reject(new CommandError(message)), this.timeoutMs);
     return Promise.race([promise, late]).finally(() => clearTimeout(timer));
   }
 }
@@ -362,7 +353,7 @@ async function withConnection<T>(
       if (typeof body === 'object' && body !== null) take.get(topic)?.(body as Tree);
     },
   }).catch((error: Error) => {
-    throw new RunError(`${broker.url}: ${reasonOf(error)}`);
+    throw new CommandError(`${broker.url}: ${reasonOf(error)}`);
   });
   try {
     return await act(new ShadowConnection(client, args, family, broker.url, take));
@@ -387,12 +378,4 @@ function asLine(name: string, document: Tree): string {
   }
   const { state, version } = document.current as Tree;
   return `document ${version}: ${JSON.stringify(state)}`;
-}
-
-/** Resolves at the first Ctrl-C, which is how watching ends. */
-function interrupted(): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  process.once('SIGINT', () => resolve());
-  process.once('SIGTERM', () => resolve());
-  return promise;
 }

@@ -1,6 +1,6 @@
 // `flotilla validate`: is this scenario right?
 
-import type { CommandModule } from 'yargs';
+import { type Command, JSON_OPTION } from '@flotilla/command-line';
 import { loadScenario, ScenarioError } from '../scenario/load.ts';
 
 interface ValidateArguments {
@@ -8,13 +8,13 @@ interface ValidateArguments {
   json: boolean;
 }
 
-export const validateCommand: CommandModule<object, ValidateArguments> = {
+export const validateCommand: Command<ValidateArguments> = {
   command: 'validate <scenario..>',
   describe: 'Check scenario files and tell every mistake',
   builder: (command) =>
     command
       .positional('scenario', { type: 'string', array: true, demandOption: true })
-      .option('json', { type: 'boolean', default: false, describe: 'Print the result as JSON' })
+      .option('json', JSON_OPTION)
       .example('$0 validate scenarios/*.yaml', 'all of them'),
   handler: ({ scenario: files, json }) => {
     const valid: { file: string; name: string; devices: number }[] = [];

@@ -3,9 +3,10 @@
 
 import { readFileSync } from 'node:fs';
 import { readImage } from '@flotilla/bootloader-sim/images/mcuboot';
+import { nodeCrypto } from '@flotilla/bootloader-sim/node-crypto';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import type { Scenario } from '../scenario/schema.ts';
 import type { Behaviour, ImageForm, ReleaseEvent } from '../scenario/update.ts';
-import { bootCrypto } from './boot-crypto.ts';
 import { createFirmwareImage, signAgain } from './images.ts';
 import { createRunKey, type RunKey } from './keys.ts';
 
@@ -100,8 +101,8 @@ export class Catalogue {
       version: `${major}.${minor}.${revision}`,
       securityCounter: read.image.securityCounter,
       bytes,
-      sha256: bootCrypto.sha256(bytes),
-      digest: Buffer.from(read.image.digest).toString('hex'),
+      sha256: nodeCrypto.sha256(bytes),
+      digest: toHex(read.image.digest),
       behaviour,
     };
     this.images.push(image);

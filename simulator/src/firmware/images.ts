@@ -3,9 +3,9 @@
 
 import { type McubootImage, parseVersion } from '@flotilla/bootloader-sim/images/mcuboot';
 import { createImage } from '@flotilla/bootloader-sim/images/mcuboot-write';
+import { nodeCrypto } from '@flotilla/bootloader-sim/node-crypto';
 import { randomUint32, randomUnit } from '../fleet/random.ts';
 import type { Behaviour } from '../scenario/update.ts';
-import { bootCrypto } from './boot-crypto.ts';
 import type { RunKey } from './keys.ts';
 
 /** Filler comes in blocks, of which a new version changes some: as code does from build to build. */
@@ -32,7 +32,7 @@ export function createFirmwareImage(options: ImageOptions, key: RunKey): Uint8Ar
   const version = versionOf(options.version);
   const make = (payload: Uint8Array) => {
     const form = { payload, version, securityCounter, digest: 'sha256' } as const;
-    return createImage(form, key.publicKey, bootCrypto, (message) => key.sign(message));
+    return createImage(form, key.publicKey, nodeCrypto, (message) => key.sign(message));
   };
   const overhead = make(new Uint8Array(1)).length - 1;
   return make(payloadOf(options, size - overhead));
@@ -49,7 +49,7 @@ export function signAgain(
   const payload = bytes.slice(payloadStart, payloadEnd);
   const form = { payload, headerSize, version: versionOf(version), securityCounter } as const;
   const sign = (message: Uint8Array) => key.sign(message);
-  return createImage({ ...form, digest: 'sha256' }, key.publicKey, bootCrypto, sign);
+  return createImage({ ...form, digest: 'sha256' }, key.publicKey, nodeCrypto, sign);
 }
 
 function versionOf(text: string): NonNullable<ReturnType<typeof parseVersion>> {

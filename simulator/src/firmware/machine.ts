@@ -20,9 +20,10 @@ import {
   UpdateSlot,
 } from '@flotilla/bootloader-sim';
 import { publicKeyInfo } from '@flotilla/bootloader-sim/images/mcuboot';
+import { nodeCrypto } from '@flotilla/bootloader-sim/node-crypto';
 import { type BootReason, type Firmware, type Partition, PowerLoss } from '@flotilla/sdk';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { POWER_STREAM, randomUint32, randomUnit } from '../fleet/random.ts';
-import { bootCrypto } from './boot-crypto.ts';
 import { type CatalogueImage, SECURITY_COUNTER_START } from './catalogue.ts';
 
 const SECTOR_SIZE = 4096;
@@ -76,9 +77,9 @@ export class MachineKind {
     const stage2 = new Uint8Array(STAGE2.size).fill(0x5a);
     this.fuses = new Fuses({
       secureBoot: true,
-      keyDigests: keys.map((key) => hex(bootCrypto.sha256(publicKeyInfo(key)))),
+      keyDigests: keys.map((key) => toHex(nodeCrypto.sha256(publicKeyInfo(key)))),
       revokedKeys: 0,
-      stage2Digest: hex(bootCrypto.sha256(stage2)),
+      stage2Digest: toHex(nodeCrypto.sha256(stage2)),
       rollbackBits: 2 ** SECURITY_COUNTER_START - 1,
       rollbackBitCount: ROLLBACK_BIT_COUNT,
     });
@@ -93,7 +94,7 @@ export class MachineKind {
   private machineOn(flash: Flash): Machine {
     const { fuses, keys, layout, parts } = this;
     const { verdicts } = parts;
-    return { flash, fuses: fuses.clone(), layout, crypto: bootCrypto, keys, verdicts };
+    return { flash, fuses: fuses.clone(), layout, crypto: nodeCrypto, keys, verdicts };
   }
 
   /** The flash of a machine whose factory image was started and confirmed. */
@@ -273,11 +274,7 @@ function fileDigest(
   if (known !== undefined) return known;
   const bytes = new Uint8Array(verdict.size);
   machine.flash.read(region.start, bytes);
-  const digest = bootCrypto.sha256(bytes);
+  const digest = nodeCrypto.sha256(bytes);
   if (!key.includes('w')) parts.fileDigests.set(key, digest);
   return digest;
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

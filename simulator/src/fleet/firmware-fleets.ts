@@ -3,6 +3,7 @@
 
 import { type BootDecision, KEY_COUNT_MAX } from '@flotilla/bootloader-sim';
 import type { Device } from '@flotilla/sdk';
+import { isSameBytes, toHex } from '@flotilla/sdk/codec/bytes';
 import { UpdateProfile } from '@flotilla/sdk/ota/update-profile';
 import { Catalogue, type CatalogueImage } from '../firmware/catalogue.ts';
 import { hashOf } from '../firmware/images.ts';
@@ -171,7 +172,7 @@ export class FirmwareFleets {
   }
 
   private imageOf({ digest }: BootDecision): CatalogueImage | undefined {
-    return this.catalogue.imageOf(Buffer.from(digest).toString('hex'));
+    return this.catalogue.imageOf(toHex(digest));
   }
 
   /** Whether this device is in the share of an image's behaviour number `which`. */
@@ -302,7 +303,7 @@ export class FirmwareFleets {
     const running = platform.firmware;
     if (image === undefined || running === undefined) return false;
     // All of it as it is in flash: what the image says of itself can be a lie.
-    if (Buffer.compare(running.digest, image.sha256) !== 0) return false;
+    if (!isSameBytes(running.digest, image.sha256)) return false;
     if (image.deviceClass !== deviceClass) return false;
     return decision.securityVersion >= platform.securityCounter;
   }

@@ -2,6 +2,7 @@
 // the keys of its seed, the timeline's rollouts, and what became of them.
 
 import { type SignedRelease, signRelease } from '@flotilla/ota-server/releases';
+import { toHex } from '@flotilla/sdk/codec/bytes';
 import { Catalogue, type CatalogueRelease } from '../firmware/catalogue.ts';
 import {
   createRunKey,
@@ -254,8 +255,8 @@ export class UpdatePart {
         return {
           id,
           token: deviceToken(scenario.seed, id),
-          vendor: hex(idOf(VENDOR)),
-          class: hex(idOf(firmware.deviceClass)),
+          vendor: toHex(idOf(VENDOR)),
+          class: toHex(idOf(firmware.deviceClass)),
           hardware: firmware.hardware,
           groups: [name],
         };
@@ -327,8 +328,4 @@ function summaryOf(status: RolloutStatus, since: (atMs: number) => number): Roll
       return [{ atMs: since(entry.atMs), to: entry.to, cause: entry.cause }];
     }),
   };
-}
-
-function hex(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex');
 }

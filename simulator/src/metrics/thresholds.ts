@@ -4,8 +4,8 @@
 // measured nothing must not pass.
 
 import assert from 'node:assert/strict';
+import { nearest } from '@flotilla/command-line/nearest';
 import { METRIC_NAMES, METRICS, type MetricKind, type MetricName } from './names.ts';
-import { nearest } from './nearest.ts';
 import type { MetricValue, PercentileKey, Snapshot } from './snapshot.ts';
 
 const OPERATORS = ['<=', '>=', '===', '==', '!=', '<', '>'] as const;

@@ -1,6 +1,7 @@
 // The summary as people read it in a terminal: verdicts first, then the ledger, then numbers.
 
 import { styleText } from 'node:util';
+import { columns } from '@flotilla/command-line/columns';
 import { METRICS, type MetricDefinition, type MetricName } from '../metrics/names.ts';
 import { type MetricValue, taggedName } from '../metrics/snapshot.ts';
 import { parseMetric, type ThresholdResult } from '../metrics/thresholds.ts';
@@ -57,22 +58,6 @@ function heading(summary: Summary, paint: Paint): string[] {
   const server = broker === 'embedded' ? 'embedded broker' : broker;
   const time = mode === 'live' ? formatMs(performance.wallMs) : 'virtual time';
   return [first.join(' · '), paint('dim', [server, protocol, time].join(' · '))];
-}
-
-/** Cells in columns; the first `left` columns are aligned to the left, the others to the right. */
-function columns(rows: readonly (readonly string[])[], left: number): string[] {
-  const count = Math.max(0, ...rows.map((row) => row.length));
-  const widths = Array.from({ length: count }, (_, index) =>
-    Math.max(...rows.map((row) => (row[index] ?? '').length)),
-  );
-  return rows.map((row) =>
-    row
-      .map((cell, index) =>
-        index < left ? cell.padEnd(widths[index]!) : cell.padStart(widths[index]!),
-      )
-      .join('  ')
-      .trimEnd(),
-  );
 }
 
 function thresholds({ thresholds: results }: Summary, paint: Paint): string[] {

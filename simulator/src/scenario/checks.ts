@@ -1,16 +1,17 @@
 // Checks that need more than one member of a scenario. They read the plain tree, not the parsed
 // result, so that they also find their mistakes in a file that has others.
 
+import { nearest } from '@flotilla/command-line/nearest';
+import { parseDuration } from '@flotilla/command-line/quantities';
 import { respond } from '@flotilla/ota-server/shadow';
 import { METRICS } from '../metrics/names.ts';
-import { nearest } from '../metrics/nearest.ts';
 import { parseExpression, parseMetric } from '../metrics/thresholds.ts';
 import { parseBrokerUrl } from './broker-url.ts';
 import { DEVICES_MAX, ID_DEFAULT } from './file-schema.ts';
 import { type Mistake, type Path, show } from './mistakes.ts';
 import { DEVICE_ID_LENGTH_MAX, deviceId, RUN_ID_LENGTH_MAX } from './schema.ts';
 import type { Value } from './tree.ts';
-import { parseCount, parseDuration } from './units.ts';
+import { parseCount } from './units.ts';
 import { checkUpdates } from './update-checks.ts';
 
 type Members = { readonly [key: string]: Value };

@@ -77,6 +77,9 @@ export function loadScenario(
 ): LoadedScenario {
   const bytes = readScenario(file);
   const source = parseYaml(file, decode(file, bytes));
+  if (overrides.ci === true && !hasCi(source.tree)) {
+    throw new ScenarioError([`${file}: has no ci: block, which --ci asks for`]);
+  }
   const { draft, parsed, lines } = check(source, overrides, environment);
   const all = [...lines, ...ciMistakes(source, overrides, environment, lines)];
   if (parsed === undefined || all.length > 0) throw new ScenarioError(all);

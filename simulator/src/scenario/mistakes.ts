@@ -1,8 +1,8 @@
 // What is wrong with a scenario, in words: each issue that the schema finds becomes one mistake
 // with the path of the value and a message that says what was expected.
 
+import { nearest } from '@flotilla/command-line/nearest';
 import type { z } from 'zod';
-import { nearest } from '../metrics/nearest.ts';
 
 export type Path = readonly (string | number)[];
 

@@ -1,15 +1,9 @@
 // Values of a scenario file that have a unit or a form of their own, as zod schemas.
 
+import { formatDuration, parseDuration } from '@flotilla/command-line/quantities';
 import { z } from 'zod';
 import { show } from './mistakes.ts';
-import {
-  formatCount,
-  formatDuration,
-  formatSize,
-  parseCount,
-  parseDuration,
-  parseSize,
-} from './units.ts';
+import { formatCount, formatSize, parseCount, parseSize } from './units.ts';
 
 /** A year: what virtual mode may want to simulate. */
 const DURATION_MS_MAX = 365 * 86_400_000;

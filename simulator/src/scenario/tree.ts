@@ -1,8 +1,8 @@
 // A scenario file as plain values: copying without shared parts, setting by path, finding the
 // place of a value in the file.
 
+import { nearest } from '@flotilla/command-line/nearest';
 import { type Document, isAlias, isMap, isScalar, isSeq, type Node, type Pair } from 'yaml';
-import { nearest } from '../metrics/nearest.ts';
 import { formatPath, type Path, show } from './mistakes.ts';
 
 /** Deeper than any scenario; what an alias inside itself runs into. */

@@ -1,8 +1,8 @@
 // Checks of firmware and its updates that need more than one member of a scenario.
 
+import { parseDuration } from '@flotilla/command-line/quantities';
 import { type Mistake, type Path, show } from './mistakes.ts';
 import type { Value } from './tree.ts';
-import { parseDuration } from './units.ts';
 import { DEVICE_CLASS_DEFAULT } from './update-file.ts';
 
 type Members = { readonly [key: string]: Value };

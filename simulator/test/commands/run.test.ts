@@ -80,6 +80,47 @@ describe('a run', () => {
   });
 });
 
+describe.skipIf(!hasMosquitto('runs whose reader leaves'))('a reader that leaves', () => {
+  test.concurrent.each([
+    ['stdout', []],
+    ['stderr', ['--json']],
+  ] as const)('of %s ends the run as Ctrl-C does, quietly', async (stream, options) => {
+    const broker = await startMosquitto();
+    brokers.push(broker);
+    const name = `left-${stream}`;
+    const file = writeScenario({ name, broker: broker.url, count: 20, duration: '60s' });
+    const run = new CommandLine(['run', file, ...options]);
+    await run.until(async () => {
+      return (await retainedAt(broker.url, 'devices/+/status')).length === 20;
+    });
+    const children = descendantsOf(run.process.pid!);
+    expect(children.length).toBeGreaterThan(0);
+    // As `head -1` does, which has seen the first line by now.
+    expect(run[stream]).toContain(`${name}: 20 devices`);
+    const ended = run.ended();
+    run.process[stream]!.destroy();
+    const { code, elapsedMs, stderr, stdout } = await ended;
+    expect(code).toBe(130);
+    // The next line of progress is what finds out.
+    expect(elapsedMs).toBeLessThan(30_000);
+    if (stream === 'stdout') expect(stderr).toBe('');
+    else expect(JSON.parse(stdout)).toMatchObject({ interrupted: true });
+    expect(await survivorsOf(children)).toEqual([]);
+    expect(await retainedAt(broker.url, 'devices/+/status')).toEqual([]);
+  });
+
+  test.concurrent('when all is done changes nothing', async () => {
+    const file = writeScenario({ name: 'short', count: 2, duration: '500ms' });
+    const json = join(folder, 'short.json');
+    const run = new CommandLine(['run', file, '--summary-export', json]);
+    await run.printed('short: 2 devices');
+    const ended = run.ended();
+    run.process.stdout!.destroy();
+    expect(await ended).toMatchObject({ code: 0, stderr: '' });
+    expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({ passed: true });
+  });
+});
+
 describe.skipIf(!hasMosquitto('interrupted runs'))('Ctrl-C', () => {
   test.concurrent.each(['3.1.1', '5'])(
     'ends a run over MQTT %s cleanly, with 130',

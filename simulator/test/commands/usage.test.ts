@@ -45,9 +45,9 @@ async function flotilla(...args: readonly string[]): Promise<Printed> {
 describe('a wrong command line', () => {
   test.each<[string, readonly string[], string]>([
     ['no command', [], 'Which command? flotilla --help lists them.'],
-    ['an unknown command', ['fly'], 'Unknown argument: fly'],
-    ['no scenario', ['run'], 'Not enough non-option arguments: got 0, need at least 1'],
-    ['an unknown option', ['run', QUICKSTART, '--nope'], 'Unknown argument: nope'],
+    ['an unknown command', ['fly'], 'Unknown command: fly'],
+    ['no scenario', ['run'], '<scenario> is missing: flotilla run <scenario>'],
+    ['an unknown option', ['run', QUICKSTART, '--nope'], 'Unknown option: --nope'],
     ['no workers', ['run', QUICKSTART, '--workers', '0'], '--workers: expected a whole number'],
     ['half a worker', ['run', QUICKSTART, '--workers', '1.5'], '--workers: expected a whole'],
     ['a run id that is none', ['run', QUICKSTART, '--run', 'A b'], '--run: expected up to 10 of'],
@@ -56,11 +56,11 @@ describe('a wrong command line', () => {
       ['clean', '--run', 'r1', '--broker', 'http://x'],
       '--broker: expected mqtt://host[:port], got http://x',
     ],
-    ['no run to clean', ['clean', '--broker', 'mqtt://x'], 'Missing required argument: run'],
+    ['no run to clean', ['clean', '--broker', 'mqtt://x'], '--run is missing'],
   ])('with %s is told, with 2', async (_what, args, message) => {
     const { code, errors, output } = await flotilla(...args);
     expect(errors).toContain(message);
-    expect(errors).toContain('flotilla --help shows how it is used.');
+    expect(errors).toMatch(/flotilla( run| clean)? --help shows how it is used\.$/);
     expect(errors).not.toMatch(/\n\s+at /);
     expect([code, output]).toEqual([2, '']);
   });
@@ -71,6 +71,12 @@ describe('a wrong command line', () => {
     expect(errors).toContain('--seed');
     expect(code).toBe(2);
   });
+});
+
+test('a scenario without a ci: block cannot be run at its scale', async () => {
+  const file = writeScenario({ name: 'without-ci' });
+  const { code, errors, output } = await flotilla('run', file, '--ci');
+  expect([code, errors, output]).toEqual([2, `${file}: has no ci: block, which --ci asks for`, '']);
 });
 
 describe('validate', () => {

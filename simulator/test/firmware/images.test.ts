@@ -1,7 +1,7 @@
 import { readImage, verifyImage } from '@flotilla/bootloader-sim/images/mcuboot';
+import { nodeCrypto } from '@flotilla/bootloader-sim/node-crypto';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { bootCrypto } from '../../src/firmware/boot-crypto.ts';
 import { Catalogue } from '../../src/firmware/catalogue.ts';
 import { createFirmwareImage, signAgain } from '../../src/firmware/images.ts';
 import { createRunKey, deviceToken, idOf } from '../../src/firmware/keys.ts';
@@ -21,7 +21,7 @@ describe('simulated images', () => {
     const sizes = fc.property(fc.integer({ min: 4096, max: 40_000 }), (size) => {
       const bytes = imageOf('1.2.3', size);
       expect(bytes.length).toBe(size);
-      const verified = verifyImage(bytes, keys, bootCrypto);
+      const verified = verifyImage(bytes, keys, nodeCrypto);
       expect(verified.ok && verified.image).toMatchObject({
         version: { major: 1, minor: 2, revision: 3, build: 0 },
         securityCounter: 3,
@@ -38,7 +38,7 @@ describe('simulated images', () => {
     expect(imageOf('1.0.0', 8192)).toEqual(imageOf('1.0.0', 8192));
     expect(imageOf('1.0.0', 8192)).not.toEqual(imageOf('1.0.0', 8192, 6));
     const foreign = [createRunKey(5, 'foreign').publicKey, createRunKey(6, 'image').publicKey];
-    expect(verifyImage(imageOf('1.0.0', 8192), foreign, bootCrypto).ok).toBe(false);
+    expect(verifyImage(imageOf('1.0.0', 8192), foreign, nodeCrypto).ok).toBe(false);
   });
 
   test('differ from version to version in some of their blocks only', () => {
@@ -54,7 +54,7 @@ describe('simulated images', () => {
     const read = readImage(bytes);
     if (!read.ok) throw new Error(read.reason);
     const again = signAgain(bytes, read.image, '1.0.0', 9, key);
-    const verified = verifyImage(again, keys, bootCrypto);
+    const verified = verifyImage(again, keys, nodeCrypto);
     if (!verified.ok) throw new Error(verified.reason);
     expect(verified.image.securityCounter).toBe(9);
     const { payloadEnd, payloadStart } = read.image;

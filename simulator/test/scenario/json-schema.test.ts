@@ -1,7 +1,8 @@
+import { parseDuration } from '@flotilla/command-line/quantities';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { scenarioJsonSchema } from '../../src/scenario/json-schema.ts';
-import { parseCount, parseDuration, parseSize } from '../../src/scenario/units.ts';
+import { parseCount, parseSize } from '../../src/scenario/units.ts';
 
 interface JsonSchema {
   readonly $schema?: string;

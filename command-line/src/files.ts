@@ -6,20 +6,24 @@ import {
   fstatSync,
   fsyncSync,
   lstatSync,
+  mkdirSync,
   openSync,
+  readdirSync,
   readSync,
   realpathSync,
   renameSync,
   rmSync,
   type Stats,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
-import { CommandError } from './command-error.ts';
+import { dirname } from 'node:path';
+import { CommandError } from './errors.ts';
 
-/** The largest flash that a file can hold, and so the largest image. */
+/** The largest file that is read: flash of a chip, images of firmware. */
 export const FILE_SIZE_MAX = 64 * 1024 * 1024;
-/** Keys and fuses are small. */
+/** Keys, fuses and envelopes are small. */
 export const TEXT_SIZE_MAX = 64 * 1024;
 
 const CAUSES: Readonly<Record<string, string>> = {
@@ -32,7 +36,7 @@ const CAUSES: Readonly<Record<string, string>> = {
   ENAMETOOLONG: 'the name is too long',
   ENOSPC: 'no space left',
   EROFS: 'on a read-only file system',
-  EEXIST: 'is there already',
+  EEXIST: 'is there already; it is not overwritten',
 };
 
 function failure(path: string, error: unknown): CommandError {
@@ -72,9 +76,9 @@ export function readBytes(path: string, sizeMax = FILE_SIZE_MAX): Uint8Array {
   }
 }
 
-/** The text of a small file. Throws a CommandError. */
-export function readText(path: string): string {
-  return Buffer.from(readBytes(path, TEXT_SIZE_MAX)).toString('utf8');
+/** The text of a file of at most `sizeMax` bytes. Throws a CommandError. */
+export function readText(path: string, sizeMax = TEXT_SIZE_MAX): string {
+  return Buffer.from(readBytes(path, sizeMax)).toString('utf8');
 }
 
 /** True where there is anything at this path. Throws a CommandError. */
@@ -86,10 +90,28 @@ export function exists(path: string): boolean {
   }
 }
 
-/** Writes a file that must not be there yet. Throws a CommandError. */
-export function createFile(path: string, text: string, mode: number): void {
+/** Names of the files in a folder; none where there is no such folder. Throws a CommandError. */
+export function filesIn(path: string): string[] {
   try {
-    writeNew(path, Buffer.from(text), mode);
+    return exists(path) ? readdirSync(path) : [];
+  } catch (error) {
+    throw failure(path, error);
+  }
+}
+
+/** Makes a folder with those above it, unless it is there. Throws a CommandError. */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw isThere(error) ? new CommandError(`${path}: is not a folder`) : failure(path, error);
+  }
+}
+
+/** Writes a file that must not be there yet. Throws a CommandError. */
+export function createFile(path: string, bytes: Uint8Array | string, mode = 0o666): void {
+  try {
+    writeNew(path, Buffer.from(bytes), mode);
   } catch (error) {
     throw failure(path, error);
   }
@@ -115,6 +137,26 @@ export function replaceFile(path: string, bytes: Uint8Array): void {
   } catch (error) {
     throw failure(path, error);
   }
+}
+
+/**
+ * Writes what a command reports: into a file, whose folder is made and which is replaced at once,
+ * or into a pipe or device that is there (`/dev/stdout`). Throws a CommandError.
+ */
+export function writeOutput(path: string, text: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats === undefined || stats.isFile()) replaceFile(path, Buffer.from(text));
+    else writeFileSync(path, text);
+  } catch (error) {
+    throw failure(path, isThere(error) ? { code: 'ENOTDIR' } : error);
+  }
+}
+
+/** A folder was to be made where there is something else. */
+function isThere(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'EEXIST';
 }
 
 function writeNew(path: string, bytes: Uint8Array, mode: number): void {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { editDistance, nearest } from '../../src/metrics/nearest.ts';
+import { editDistance, nearest } from '../src/nearest.ts';
 
 /** The definition (optimal string alignment), by recursion. */
 function distance(a: string, b: string): number {

@@ -2,7 +2,13 @@
 
 /** `; did you mean "interval"?` when a known name is near, else the list of known names. */
 export function nearest(name: string, known: readonly string[]): string {
-  let best = '';
+  const best = nearestOf(name, known);
+  return best === undefined ? `; known are ${known.join(', ')}` : `; did you mean "${best}"?`;
+}
+
+/** The known name that is near, if any is. */
+export function nearestOf(name: string, known: readonly string[]): string | undefined {
+  let best: string | undefined;
   // More than a third of the letters wrong is another name, not a slip.
   let bestDistance = Math.floor((name.length + 1) / 3) + 1;
   for (const candidate of known) {
@@ -11,7 +17,7 @@ export function nearest(name: string, known: readonly string[]): string {
     const distance = short ? 1 : editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
-  return best === '' ? `; known are ${known.join(', ')}` : `; did you mean "${best}"?`;
+  return best;
 }
 
 /** Insertions, deletions, replacements and swaps of neighbours between two texts. */
