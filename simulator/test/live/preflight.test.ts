@@ -96,7 +96,7 @@ describe('the limit of open files', () => {
     const { code, stderr } = await new CommandLine(['run', file], 'ulimit -n 300').ended();
     expect(code).toBe(1);
     expect(stderr).toBe(
-      '\nflotilla: 250 devices need as many sockets, and this process may open 300 files.\n' +
+      'flotilla: 250 devices need as many sockets, and this process may open 300 files.\n' +
         'Raise the limit (ulimit -n 350) or run fewer devices (--devices 200).\n',
     );
   });
