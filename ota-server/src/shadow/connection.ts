@@ -10,6 +10,8 @@ export interface BrokerAddress {
   readonly port: number;
   readonly username?: string;
   readonly password?: string;
+  /** Until CONNACK; default: 5,000. */
+  readonly connectMsMax?: number;
   /** Present = TLS. PEM text; `serverName` is what the certificate must name, default: host. */
   readonly tls?: {
     readonly ca?: string;
@@ -105,7 +107,7 @@ export async function openConnection(
 }
 
 function clientOptions(
-  { host, password, port, tls, username }: BrokerAddress,
+  { connectMsMax = CONNECT_MS_MAX, host, password, port, tls, username }: BrokerAddress,
   { clean, clientId }: ConnectionOptions,
   version: 4 | 5,
 ): IClientOptions {
@@ -117,7 +119,7 @@ function clientOptions(
     clientId,
     clean,
     keepalive: KEEP_ALIVE_S,
-    connectTimeout: CONNECT_MS_MAX,
+    connectTimeout: connectMsMax,
     reconnectPeriod: RECONNECT_MS,
     ...(version === 5
       ? {

@@ -8,14 +8,17 @@ import {
   whenOutputCloses,
   writeOutput,
 } from '@flotilla/command-line';
-import { LiveRun } from '../live/live-run.ts';
+import type { LiveRun } from '../live/live-run.ts';
 import type { RemoteServer } from '../live/update-part.ts';
+import { columnsOf, hasColor, mayRedraw } from '../report/display.ts';
 import { renderJunit } from '../report/junit.ts';
-import { Progress } from '../report/progress.ts';
+import { wrapLine } from '../report/layout.ts';
+import { type Goal, Progress } from '../report/progress.ts';
 import { redact } from '../report/redact.ts';
 import { buildSummary, exitCode, type Summary } from '../report/summary.ts';
-import { hasColor, renderSummary } from '../report/terminal.ts';
+import { renderSummary } from '../report/terminal.ts';
 import { type LoadedScenario, loadScenario } from '../scenario/load.ts';
+import { deviceCount, type Scenario } from '../scenario/schema.ts';
 import { isRunId } from './clean.ts';
 
 interface RunArguments {
@@ -110,31 +113,52 @@ async function run(args: RunArguments): Promise<void> {
   const { scenario } = loaded;
   // Results go to stdout; what is for the eye while it runs goes to stderr.
   const stream = args.json ? process.stderr : process.stdout;
-  const devices = scenario.fleets.reduce((sum, { count }) => sum + count, 0).toLocaleString('en');
-  const broker = scenario.broker?.url ?? 'an embedded broker';
-  stream.write(`${scenario.name}: ${devices} devices on ${broker}, seed ${scenario.seed}\n\n`);
+  const columns = columnsOf(stream) ?? Number.POSITIVE_INFINITY;
+  stream.write(`${wrapLine(titleOf(scenario), columns).join('\n')}\n\n`);
   const progress = new Progress({
     stream,
+    redraws: mayRedraw(stream, process.env),
     fleets: scenario.fleets,
     durationMs: scenario.durationMs,
+    ...given('goal', goalOf(scenario)),
+    nowMs: () => performance.now(),
   });
-  const liveRun = new LiveRun(loaded, {
-    ...given('workers', args.workers),
-    ...given('run', args.run),
-    ...given('allowedHost', args.yesIMayLoad),
-    ...given('otaServer', otaServerOf(args)),
-    onProgress: (snapshot, elapsedMs) => progress.update(snapshot, elapsedMs),
-  });
-  const stopListening = onInterrupt(liveRun);
+  let liveRun: LiveRun | undefined;
+  const stopListening = onInterrupt(() => liveRun, progress);
   let summary: Summary;
   try {
     progress.start();
+    progress.phase('loading');
+    liveRun = await createRun(loaded, args, progress);
     summary = buildSummary(await liveRun.execute());
   } finally {
     progress.stop();
     stopListening();
   }
   report(summary, loaded, args);
+}
+
+function titleOf(scenario: Scenario): string {
+  const devices = deviceCount(scenario).toLocaleString('en');
+  const broker = scenario.broker?.url ?? 'an embedded broker';
+  return `${scenario.name}: ${devices} devices on ${broker}, seed ${scenario.seed}`;
+}
+
+/** Its libraries take half a second: the title is there before. */
+async function createRun(
+  loaded: LoadedScenario,
+  args: RunArguments,
+  progress: Progress,
+): Promise<LiveRun> {
+  const module = await import('../live/live-run.ts');
+  return new module.LiveRun(loaded, {
+    ...given('workers', args.workers),
+    ...given('run', args.run),
+    ...given('allowedHost', args.yesIMayLoad),
+    ...given('otaServer', otaServerOf(args)),
+    onProgress: (snapshot, elapsedMs) => progress.update(snapshot, elapsedMs),
+    onPhase: (phase) => progress.phase(phase),
+  });
 }
 
 /** The key may come from the environment, where other users of the machine do not see it. */
@@ -163,24 +187,48 @@ function otaServerOf({ otaKey, otaServer: url }: RunArguments): RemoteServer | u
 function report(summary: Summary, { secrets }: LoadedScenario, args: RunArguments): void {
   const json = redact(`${JSON.stringify(summary, undefined, 2)}\n`, secrets);
   if (args.json) process.stdout.write(json);
-  else process.stdout.write(redact(renderSummary(summary, hasColor(process.stdout)), secrets));
+  else process.stdout.write(redact(renderSummary(summary, display()), secrets));
   if (args.summaryExport !== undefined) writeOutput(args.summaryExport, json);
   if (args.junit !== undefined) writeOutput(args.junit, redact(renderJunit(summary), secrets));
   process.exitCode = exitCode(summary);
+}
+
+function display(): { color: boolean; columns?: number } {
+  const { env, stdout } = process;
+  return { color: hasColor(stdout, env), ...given('columns', columnsOf(stdout)) };
+}
+
+/** What a run without an end of its own goes on for. */
+function goalOf({ endAfterRolloutsMs, fleets }: Scenario): Goal | undefined {
+  if (endAfterRolloutsMs === undefined) return undefined;
+  const names = (of: Scenario['fleets']) => of.map(({ name }) => name);
+  const attacked = fleets.filter(({ firmware }) => (firmware?.attacks.length ?? 0) > 0);
+  if (attacked.length > 0) {
+    return { metric: 'attacks_stopped', word: 'stopped', fleets: names(attacked) };
+  }
+  const updated = fleets.filter(({ firmware }) => firmware !== undefined);
+  return { metric: 'devices_updated', word: 'updated', fleets: names(updated) };
 }
 
 /**
  * The first Ctrl-C ends the run cleanly, a later one the process; when nobody reads any more what it
  * prints, the run ends cleanly too. Returns how to stop.
  */
-function onInterrupt(liveRun: LiveRun): () => void {
+function onInterrupt(current: () => LiveRun | undefined, progress: Progress): () => void {
   let firstMs: number | undefined;
   const listener = () => {
-    if (firstMs === undefined) {
+    const liveRun = current();
+    if (liveRun === undefined) {
+      progress.stop();
+      process.stderr.write('\nflotilla: interrupted before the first device connected\n');
+      process.exit(EXIT_INTERRUPTED);
+    } else if (firstMs === undefined) {
       firstMs = Date.now();
+      progress.clear();
       process.stderr.write('\nStopping cleanly; press Ctrl-C again to stop at once.\n');
       liveRun.interrupt();
     } else if (Date.now() - firstMs > SECOND_INTERRUPT_MS) {
+      progress.stop();
       const hint = liveRun.cleanCommand();
       if (hint !== undefined) process.stderr.write(`\nWhat is left at the broker: ${hint}\n`);
       process.exit(EXIT_INTERRUPTED);
@@ -188,7 +236,11 @@ function onInterrupt(liveRun: LiveRun): () => void {
   };
   process.on('SIGINT', listener);
   process.on('SIGTERM', listener);
-  const stopWatching = whenOutputCloses(() => liveRun.interrupt());
+  const stopWatching = whenOutputCloses(() => {
+    const liveRun = current();
+    if (liveRun === undefined) process.exit(EXIT_INTERRUPTED);
+    liveRun.interrupt();
+  });
   return () => {
     stopWatching();
     process.off('SIGINT', listener);

@@ -18,3 +18,20 @@ export class DisconnectReasons {
     return Object.fromEntries(this.counts);
   }
 }
+
+/** Of several threads together. */
+export function sumReasons(all: readonly Reasons[]): Reasons {
+  const sums: Record<string, number> = {};
+  for (const reasons of all) {
+    for (const [reason, count] of Object.entries(reasons)) {
+      sums[reason] = (sums[reason] ?? 0) + count;
+    }
+  }
+  return sums;
+}
+
+/** The one that most connections ended for. */
+export function commonest(reasons: Reasons): string {
+  const sorted = Object.entries(reasons).sort(([, a], [, b]) => b - a);
+  return sorted[0]?.[0] ?? 'no reason was given';
+}

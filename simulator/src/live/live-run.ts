@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { Registry, type RegistryWire } from '../metrics/registry.ts';
+import { Registry, withTrends } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
   abortingThreshold,
@@ -15,9 +15,10 @@ import {
 import type { Outcome } from '../report/summary.ts';
 import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
-import { hasFirmware, type Scenario } from '../scenario/schema.ts';
+import { deviceCount, hasFirmware } from '../scenario/schema.ts';
 import { Child, moduleUrl } from './child.ts';
 import { Cleaner } from './cleaner.ts';
+import { commonest, sumReasons } from './disconnect-reasons.ts';
 import { healthWarnings, worstHealth } from './health.ts';
 import { checkHost } from './host-guard.ts';
 import type {
@@ -52,15 +53,21 @@ export interface LiveRunOptions {
   readonly otaServer?: RemoteServer;
   /** Called several times a second with the metrics so far; elapsed since the scenario began. */
   onProgress(snapshot: Snapshot, elapsedMs: number): void;
+  /** Told what the run is at, in words; `running` while devices sample. */
+  onPhase?(phase: string): void;
 }
 
 /** How long no device at all may manage to connect before the run is given up. */
 const FIRST_CONNECT_MS_MAX = 12_000;
 /** After Ctrl-C: how long messages on their way may take. */
 const INTERRUPTED_SETTLE_MS = 2000;
-/** The observer counts as done when it saw nothing new for this long. */
-const QUIET_MS = 1500;
+/**
+ * The observer counts as done when so many of its reports, of four a second, tell nothing new. Not
+ * after a time: on a busy machine that goes by without the observer having run at all.
+ */
+const QUIET_REPORTS = 6;
 const POLL_MS = 50;
+const CUT_WARNING = 'the rollouts had not come to their end when the duration was over';
 
 export class LiveRun {
   private readonly loaded: LoadedScenario;
@@ -80,6 +87,7 @@ export class LiveRun {
   private readonly reports: (WorkerReport | undefined)[] = [];
   private reportCount = 0;
   private observerReport: ObserverReport | undefined;
+  private observerReportCount = 0;
   private readonly warnings: string[] = [];
   private interrupted = false;
   private failed = false;
@@ -111,17 +119,26 @@ export class LiveRun {
     try {
       checkDuration(scenario.durationMs);
       checkOpenFiles(deviceCount(scenario));
+      const phase = (what: string) => this.options.onPhase?.(what);
+      phase(scenario.broker === undefined ? 'starting a broker' : 'looking for the broker');
       const target = await this.orFail(this.findBroker());
+      phase('starting the observer');
       this.startObserver(target);
       await this.orFail(this.observerReady.promise);
+      if (needsShadow(scenario)) phase('starting the shadow service');
       await this.orFail(this.startShadow(target));
+      if (hasFirmware(scenario)) phase('starting the update server');
       const ota = await this.orFail(this.startUpdates(target));
+      phase('starting the devices');
       const results = this.startWorkers(target, ota);
       await this.orFail(this.workersReady.promise);
       this.begin();
+      phase('running');
       await this.orFail(this.sample());
       const durationMs = this.clock.monotonicMs() - this.beginMs;
+      phase('settling');
       await this.orFail(this.settle());
+      phase('closing the accounts');
       const finished = await this.orFail(this.finish(results));
       await this.cleanUp(target, finished.results);
       this.checkAnyConnect();
@@ -216,6 +233,7 @@ export class LiveRun {
   }
 
   private takeObserverReport(report: ObserverReport): void {
+    this.observerReportCount += 1;
     const wasAway = this.observerReport?.openGapFromMs !== undefined;
     const isAway = report.openGapFromMs !== undefined;
     if (isAway !== wasAway) this.tellWorkers({ kind: 'observer', isAway });
@@ -311,10 +329,12 @@ export class LiveRun {
   }
 
   private async sample(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.loaded.scenario.durationMs);
-    await Promise.race([promise, this.ending.promise]);
+    const { durationMs, endAfterRolloutsMs } = this.loaded.scenario;
+    const { promise, resolve } = Promise.withResolvers<'cut'>();
+    const timer = setTimeout(resolve, durationMs, 'cut');
+    const end = await Promise.race([promise, this.ending.promise]);
     clearTimeout(timer);
+    if (end === 'cut' && endAfterRolloutsMs !== undefined) this.warnings.push(CUT_WARNING);
   }
 
   private onReport(worker: number, report: WorkerReport): void {
@@ -364,16 +384,15 @@ export class LiveRun {
     // A report may have been under way when sampling ended, the one after it was not.
     const reportsNeeded = this.reportCount + 2 * this.workerCount;
     let observed = 0;
-    let quietSinceMs = this.clock.monotonicMs();
+    let quietSince = this.observerReportCount;
     while (!this.failed && this.clock.monotonicMs() < endMs) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const registry = this.merged();
-      const nowMs = this.clock.monotonicMs();
-      if (registry.total('messages_observed') !== observed) quietSinceMs = nowMs;
+      if (registry.total('messages_observed') !== observed) quietSince = this.observerReportCount;
       observed = registry.total('messages_observed');
       if (this.reportCount < reportsNeeded || this.pending() > 0) continue;
       if (observed >= registry.total('messages_produced')) return;
-      if (nowMs - quietSinceMs >= QUIET_MS) return;
+      if (this.observerReportCount - quietSince >= QUIET_REPORTS) return;
     }
   }
 
@@ -432,13 +451,7 @@ export class LiveRun {
   }
 
   private reasons(): Reasons {
-    const sums: Record<string, number> = {};
-    for (const report of this.reports) {
-      for (const [reason, count] of Object.entries(report?.reasons ?? {})) {
-        sums[reason] = (sums[reason] ?? 0) + count;
-      }
-    }
-    return sums;
+    return sumReasons(this.reports.map((report) => report?.reasons ?? {}));
   }
 
   private outcome(
@@ -484,18 +497,4 @@ export class LiveRun {
     const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
     return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }
-}
-
-/** A report without trends leaves those of the one before it standing. */
-function withTrends(wire: RegistryWire, previous: RegistryWire): RegistryWire {
-  return wire.trends.length > 0 ? wire : { ...wire, trends: previous.trends };
-}
-
-function deviceCount({ fleets }: Scenario): number {
-  return fleets.reduce((sum, { count }) => sum + count, 0);
-}
-
-function commonest(reasons: Reasons): string {
-  const sorted = Object.entries(reasons).sort(([, a], [, b]) => b - a);
-  return sorted[0]?.[0] ?? 'no reason was given';
 }

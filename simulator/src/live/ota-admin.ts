@@ -27,6 +27,8 @@ export interface OtaAdmin {
 export interface LocalOptions {
   readonly key: RunKey;
   readonly broker: Target;
+  /** Until that broker accepts the server. */
+  readonly connectMsMax: number;
   readonly topics: string;
   readonly clientId: string;
   /** When devices are told to check again. */
@@ -36,7 +38,7 @@ export interface LocalOptions {
 
 /** A server on loopback that keeps nothing. */
 export async function startOtaAdmin(options: LocalOptions): Promise<OtaAdmin> {
-  const { broker, clientId, evaluateMs, key, pollMs, topics } = options;
+  const { broker, clientId, connectMsMax, evaluateMs, key, pollMs, topics } = options;
   const { host, password, port, tls, username } = broker;
   const server = await startServer({
     port: 0,
@@ -47,6 +49,7 @@ export async function startOtaAdmin(options: LocalOptions): Promise<OtaAdmin> {
     broker: {
       host,
       port,
+      connectMsMax,
       ...(username === undefined ? {} : { username }),
       ...(password === undefined ? {} : { password }),
       ...(tls === undefined ? {} : { tls: { ...tls, verify: tls.verify !== false } }),

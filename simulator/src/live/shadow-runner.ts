@@ -45,7 +45,7 @@ export class ShadowRunner {
       for (const id of this.idsOf(fleet.name)) this.tracker.add(id, index);
     }
     this.service = new ShadowService({
-      broker: brokerOf(target),
+      broker: { ...brokerOf(target), connectMsMax: scenario.connect.timeoutMs },
       clientId: shadowClientId(run),
       families: [familyOf(scenario.topics)],
       nowMs: () => this.clock.epochMs(),

@@ -96,6 +96,7 @@ export class UpdatePart {
         ? await startOtaAdmin({
             key: this.key,
             broker,
+            connectMsMax: scenario.connect.timeoutMs,
             topics: scenario.topics,
             clientId: `${run}-ota`,
             pollMs: Math.min(...pollsMs),

@@ -294,3 +294,8 @@ function delivered(observed: number, observable: number): RateValue {
   const value = observed + fails === 0 ? 0 : observed / (observed + fails);
   return { kind: 'rate', value, passes: observed, fails };
 }
+
+/** A report without trends leaves those of the one before it standing. */
+export function withTrends(wire: RegistryWire, previous: RegistryWire): RegistryWire {
+  return wire.trends.length > 0 ? wire : { ...wire, trends: previous.trends };
+}

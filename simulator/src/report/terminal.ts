@@ -13,6 +13,7 @@ import {
   formatShare,
   formatTrend,
 } from './format.ts';
+import { fitColumns, widthOf, wrapLine } from './layout.ts';
 import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
 import { describeAttacks, describeRollout, type RolloutSummary } from './updates.ts';
 
@@ -22,30 +23,43 @@ type Paint = (style: Style, text: string) => string;
 /** Reasons of lost connections that are told: the commonest. */
 const REASONS_SHOWN_MAX = 3;
 
-/** Whether a stream shows colours: a terminal, and no NO_COLOR (no-color.org). */
-export function hasColor(stream: { isTTY?: boolean; hasColors?: () => boolean }): boolean {
-  return stream.isTTY === true && stream.hasColors?.() === true;
+/** Of all lines. */
+const INDENT = '  ';
+/** It is copied, and so stays in one line. */
+const REPRODUCE = 'reproduce: ';
+
+export interface SummaryDisplay {
+  readonly color: boolean;
+  /** Of the terminal; absent: lines may be as long as they are. */
+  readonly columns?: number;
 }
 
 /** The whole summary, ending in a line break. */
-export function renderSummary(summary: Summary, color: boolean): string {
+export function renderSummary(summary: Summary, display: SummaryDisplay): string {
+  const { color, columns: columnCount = Number.POSITIVE_INFINITY } = display;
+  const width = columnCount - INDENT.length;
   const paint: Paint = (style, text) =>
     color ? styleText(style, text, { validateStream: false }) : text;
   const sections = [
     heading(summary, paint),
-    thresholds(summary, paint),
+    thresholds(summary, width, paint),
     ledger(summary.ledger, paint),
     ...(summary.rollouts ?? []).map((rollout) => rolloutSection(rollout, paint)),
-    attacks(summary, paint),
-    fleets(summary, paint),
-    metrics(summary, paint),
+    attacks(summary, width, paint),
+    fleets(summary, width, paint),
+    metrics(summary, width, paint),
     verdict(summary, paint),
   ];
   const text = sections
     .filter((lines) => lines.length > 0)
-    .map((lines) => lines.map((line) => `  ${line}`.trimEnd()).join('\n'))
+    .map((lines) => lines.flatMap((line) => (isCopied(line) ? [line] : wrapLine(line, width))))
+    .map((lines) => lines.map((line) => `${INDENT}${line}`.trimEnd()).join('\n'))
     .join('\n\n');
   return `\n${text}\n`;
+}
+
+function isCopied(line: string): boolean {
+  return line.startsWith(REPRODUCE);
 }
 
 function plural(count: number, thing: string): string {
@@ -60,16 +74,22 @@ function heading(summary: Summary, paint: Paint): string[] {
   return [first.join(' · '), paint('dim', [server, protocol, time].join(' · '))];
 }
 
-function thresholds({ thresholds: results }: Summary, paint: Paint): string[] {
+function thresholds({ thresholds: results }: Summary, width: number, paint: Paint): string[] {
   if (results.length === 0) return [];
-  const rows = columns(
-    results.map((result) => [result.metric, result.expression, measured(result)]),
-    3,
-  );
+  const cells = results.map((result) => [result.metric, result.expression, measured(result)]);
+  let rows = columns(cells, 3);
+  if (Math.max(...rows.map(widthOf)) + 4 > width) {
+    // The name above, what is said of it below.
+    const below = columns(
+      cells.map(([, ...rest]) => rest),
+      2,
+    );
+    rows = cells.map(([name], index) => `${name}\n      ${below[index]}`);
+  }
   const lines = rows.map((row, index) =>
     results[index]!.ok ? `${paint('green', '✓')} ${row}` : paint('red', `✗ ${row}`),
   );
-  return [paint('bold', 'THRESHOLDS'), ...lines.map((line) => `  ${line}`)];
+  return [paint('bold', 'THRESHOLDS'), ...lines.flatMap((line) => `  ${line}`.split('\n'))];
 }
 
 /** The value that a threshold was judged by, in the unit of its metric. */
@@ -107,14 +127,12 @@ function rolloutSection(rollout: RolloutSummary, paint: Paint): string[] {
 }
 
 /** The attacks that were tried, and what stopped each. */
-function attacks({ attacks: all = [] }: Summary, paint: Paint): string[] {
+function attacks({ attacks: all = [] }: Summary, width: number, paint: Paint): string[] {
   if (all.length === 0) return [];
   const head = ['ATTACKS', 'devices', 'stopped', 'succeeded'];
   const rows = describeAttacks(all);
-  const table = columns(
-    [head, ...rows.map(([name, ...rest]) => [`  ${name}`, ...rest.slice(0, 3)])],
-    1,
-  );
+  const cells = [head, ...rows.map(([name, ...rest]) => [`  ${name}`, ...rest.slice(0, 3)])];
+  const table = columns(fitColumns(cells, [1, 2], width), 1);
   return boldHead(
     table.map((line, index) => {
       return index === 0 ? `${line}  stopped by` : `${line}  ${rows[index - 1]!.at(-1)}`.trimEnd();
@@ -180,7 +198,7 @@ function ledgerNotes({ produced, duplicated, balanced, ...rest }: Ledger, paint:
 }
 
 /** One row per fleet, where there is more than one. */
-function fleets({ metrics: snapshot }: Summary, paint: Paint): string[] {
+function fleets({ metrics: snapshot }: Summary, width: number, paint: Paint): string[] {
   const names = Object.keys(snapshot).flatMap(
     (key) => /^devices\{fleet:(.*)\}$/.exec(key)?.[1] ?? [],
   );
@@ -205,7 +223,8 @@ function fleets({ metrics: snapshot }: Summary, paint: Paint): string[] {
       ...(hasEnergy && energy?.kind === 'trend' ? [formatTrend(energy.avg, 'mAh')] : []),
     ];
   });
-  return boldHead(columns([head, ...rows], 1), paint);
+  // Whether all came through is what matters most.
+  return boldHead(columns(fitColumns([head, ...rows], [3, 1, 7, 6, 4, 2], width), 1), paint);
 }
 
 function countOf(metric: MetricValue | undefined): number {
@@ -219,7 +238,7 @@ function boldHead([head = '', ...rest]: readonly string[], paint: Paint): string
 }
 
 /** Counters with their rates, then trends in a table. The ledger's terms are not repeated. */
-function metrics({ metrics: snapshot, run }: Summary, paint: Paint): string[] {
+function metrics({ metrics: snapshot, run }: Summary, width: number, paint: Paint): string[] {
   const seconds = run.durationMs / 1000;
   const trends: string[][] = [];
   const counts: string[][] = [];
@@ -242,10 +261,11 @@ function metrics({ metrics: snapshot, run }: Summary, paint: Paint): string[] {
     }
   }
   const head = ['LATENCY', 'min', 'avg', 'med', 'p90', 'p95', 'p99', 'max'];
+  // Of the times p95, median and maximum stay longest, of the counts the sums.
   return [
-    ...boldHead(columns([head, ...trends], 1), paint),
+    ...boldHead(columns(fitColumns([head, ...trends], [4, 1, 2, 6, 7, 3], width), 1), paint),
     '',
-    ...boldHead(columns([['METRICS'], ...counts], 1), paint),
+    ...boldHead(columns(fitColumns([['METRICS'], ...counts], [2], width), 1), paint),
   ];
 }
 
@@ -293,6 +313,6 @@ function verdict(summary: Summary, paint: Paint): string[] {
   return [
     ...lines,
     `${paint(style, paint('bold', word))}${rest}`,
-    `reproduce: ${reproduceCommand(summary)}`,
+    `${REPRODUCE}${reproduceCommand(summary)}`,
   ];
 }

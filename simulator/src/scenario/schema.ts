@@ -171,6 +171,11 @@ export interface Scenario {
   readonly thresholds: readonly Threshold[];
 }
 
+/** Of all fleets together. */
+export function deviceCount({ fleets }: Pick<Scenario, 'fleets'>): number {
+  return fleets.reduce((sum, { count }) => sum + count, 0);
+}
+
 /** True when fleets have firmware; without that a run brings no OTA server. */
 export function hasFirmware({ fleets }: Scenario): boolean {
   return fleets.some(({ firmware }) => firmware !== undefined);

@@ -1,9 +1,13 @@
 import { stripVTControlCharacters } from 'node:util';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Registry } from '../../src/metrics/registry.ts';
 import { buildSummary } from '../../src/report/summary.ts';
-import { hasColor, renderSummary } from '../../src/report/terminal.ts';
+import { renderSummary } from '../../src/report/terminal.ts';
+import { Screen } from '../support/screen.ts';
 import { outcome, THRESHOLDS } from './example.ts';
+
+const PLAIN = { color: false };
 
 const FAILED = `
   telemetry · 1,000 devices · seed 1058653044
@@ -54,18 +58,18 @@ const FAILED = `
 
 describe('the summary in a terminal', () => {
   it('is this text, for a run that failed', () => {
-    expect(renderSummary(buildSummary(outcome(3)), false)).toBe(FAILED);
+    expect(renderSummary(buildSummary(outcome(3)), PLAIN)).toBe(FAILED);
   });
 
   it('is the same text in colour', () => {
-    const colored = renderSummary(buildSummary(outcome(3)), true);
+    const colored = renderSummary(buildSummary(outcome(3)), { color: true });
     expect(stripVTControlCharacters(colored)).toBe(FAILED);
     expect(colored).toContain('\u001b[31m✗ messages_lost');
     expect(colored).toContain('\u001b[32m✓');
   });
 
   it('ends in one word for a run that passed', () => {
-    const lines = renderSummary(buildSummary(outcome(0, THRESHOLDS.slice(0, 2))), false).split(
+    const lines = renderSummary(buildSummary(outcome(0, THRESHOLDS.slice(0, 2))), PLAIN).split(
       '\n',
     );
     expect(lines.slice(-3)).toEqual(['', '  PASSED', '']);
@@ -76,7 +80,7 @@ describe('the summary in a terminal', () => {
   it('says why a run did not come to its end', () => {
     const abortedBy = { metric: 'reconnects', expression: 'count<1', value: 3, ok: false };
     const end = (more: object) =>
-      renderSummary(buildSummary({ ...outcome(0, []), ...more }), false)
+      renderSummary(buildSummary({ ...outcome(0, []), ...more }), PLAIN)
         .split('\n')
         .at(-3);
     expect(end({ interrupted: true })).toBe('  INTERRUPTED');
@@ -94,7 +98,7 @@ describe('the summary in a terminal', () => {
     registry.counter('messages_pending', 0).add(5);
     registry.counter('messages_duplicated', 0).add(1);
     const snapshot = registry.snapshot();
-    const text = renderSummary(buildSummary({ ...outcome(0, []), snapshot }), false);
+    const text = renderSummary(buildSummary({ ...outcome(0, []), snapshot }), PLAIN);
     expect(text).toContain(`
       produced      2,000,000  put into their buffers by the devices
     = observed      1,999,900  received from the broker by an independent subscriber
@@ -117,7 +121,7 @@ describe('the summary in a terminal', () => {
     const snapshot = new Registry(['a']).snapshot([99.9]);
     const text = renderSummary(
       buildSummary({ ...outcome(0, THRESHOLDS.slice(1, 2)), snapshot }),
-      false,
+      PLAIN,
     );
     expect(text).toContain('✗ messages_delivered  rate > 0.999  nothing was measured');
     expect(text).toMatch(/messages_delivered {4,}-\n/);
@@ -131,11 +135,118 @@ describe('the summary in a terminal', () => {
   });
 });
 
-describe('hasColor', () => {
-  it('asks the stream, which knows NO_COLOR', () => {
-    expect(hasColor({ isTTY: true, hasColors: () => true })).toBe(true);
-    expect(hasColor({ isTTY: true, hasColors: () => false })).toBe(false);
-    expect(hasColor({ hasColors: () => true })).toBe(false);
-    expect(hasColor({ isTTY: true })).toBe(false);
+const NARROW = `
+  telemetry · 1,000 devices · seed
+      1058653044
+  mqtt://127.0.0.1:1883 · MQTT 3.1.1 ·
+      21.4s
+
+  THRESHOLDS
+    ✗ messages_lost
+        count==0      6
+    ✓ messages_delivered
+        rate > 0.999  99.92%
+    ✗ messages_produced
+        rate>1000     420/s
+    ✓
+        delivery_latency_ms{fleet:thermometers}
+        p(99.9)<500   100ms
+
+  LEDGER  where every message went
+      produced      8,400
+          put into their buffers by the
+          devices
+    = observed      8,394
+        received from the broker by an
+        independent subscriber
+    + lost              6
+        never acknowledged by the
+        broker, never received
+    + unseen            0
+    + unobservable      0
+    + dropped           0
+    + volatile          0
+    + pending           0
+
+  FLEETS          connected  lost
+    thermometers        800     3
+    doors               200     3
+
+  LATENCY                   med     p95
+    connect_latency_ms        -       -
+    publish_latency_ms   12.5ms  23.8ms
+    delivery_latency_ms  67.0ms   180ms
+
+  METRICS
+    devices                 1,000
+    devices_connected       1,000
+    connect_failures            0
+    reconnects                  0
+    messages_produced       8,400  420/s
+    messages_acknowledged   8,394  420/s
+    messages_observed       8,394  420/s
+    messages_received           0
+    samples_missed              0
+    messages_delivered     99.92%
+
+  2 workers · 5.20s CPU · 184 MB · Node
+      24.1.0
+
+  FAILED: 2 thresholds crossed
+  reproduce: npx flotilla run scenarios/telemetry.yaml --seed 1058653044 --devices 1k --set 'fleets[0].qos=1'
+`;
+
+describe('the summary in a narrow terminal', () => {
+  const widths = fc.integer({ min: 30, max: 140 });
+  const wordsOf = (text: string) => text.trim().split(/\s+/);
+
+  /** What a terminal of that width shows of it. */
+  function shown(columns: number, color: boolean): string[] {
+    const screen = new Screen(columns, 1000);
+    screen.write(renderSummary(buildSummary(outcome(3)), { color, columns }));
+    return screen.lines;
+  }
+
+  it('is this text in 40 columns', () => {
+    const text = renderSummary(buildSummary(outcome(3)), { ...PLAIN, columns: 40 });
+    expect(text).toBe(NARROW);
+  });
+
+  it('is the same text where there is room, and where nobody looks', () => {
+    expect(renderSummary(buildSummary(outcome(3)), { ...PLAIN, columns: 110 })).toBe(FAILED);
+    expect(renderSummary(buildSummary(outcome(3)), PLAIN)).toBe(FAILED);
+  });
+
+  it('breaks no line itself but the command and what has no space, in colour or not', () => {
+    fc.assert(
+      fc.property(widths, fc.boolean(), (columns, color) => {
+        const text = renderSummary(buildSummary(outcome(3)), { color, columns });
+        const lines = text.split('\n').map((line) => stripVTControlCharacters(line));
+        for (const line of lines.filter((each) => !each.includes('reproduce: '))) {
+          const isWord = !/\S\s+\S/.test(line.replace(/^\s*[✓✗] /, ''));
+          if (!isWord) expect(line.length, line).toBeLessThanOrEqual(columns);
+        }
+        // The screen shows all of it, wherever the terminal itself has to break a line.
+        expect(shown(columns, color).join('').replaceAll(' ', '')).toBe(
+          lines.join('').replaceAll(' ', ''),
+        );
+      }),
+    );
+  });
+
+  it('leaves out columns of tables only', () => {
+    fc.assert(
+      fc.property(widths, (columns) => {
+        const wide = wordsOf(FAILED.slice(0, FAILED.indexOf('FLEETS')));
+        const text = renderSummary(buildSummary(outcome(3)), { ...PLAIN, columns });
+        expect(wordsOf(text.slice(0, text.indexOf('FLEETS')))).toEqual(wide);
+        for (const word of ['lost', 'p95', '180ms', 'messages_received', '8,394']) {
+          expect(text).toContain(word);
+        }
+        expect(text.slice(text.indexOf('2 workers')).split(/\s+/)).toEqual(
+          FAILED.slice(FAILED.indexOf('2 workers')).split(/\s+/),
+        );
+      }),
+    );
   });
 });

@@ -47,7 +47,9 @@ describe('a rollout', () => {
   });
 
   test('stands in the summary for people', () => {
-    const text = renderSummary(buildSummary({ ...outcome(0), rollouts: [ROLLOUT] }), false);
+    const text = renderSummary(buildSummary({ ...outcome(0), rollouts: [ROLLOUT] }), {
+      color: false,
+    });
     expect(text).toContain('  ROLLOUT  2.0.0  stopped, 4.2 s after the start\n');
     expect(text).toContain(
       '      5%       50         30      19  18 reverted, 1 timed out, 1 pending\n',

@@ -20,12 +20,12 @@ export class CommandLine {
   private readonly startMs = performance.now();
 
   /** `prefix` runs before it, in the same process: `ulimit -n 300`. */
-  constructor(args: readonly string[], prefix?: string) {
+  constructor(args: readonly string[], prefix?: string, env: NodeJS.ProcessEnv = {}) {
     const command = [process.execPath, LAUNCHER, ...args];
     const [program, ...rest] =
       prefix === undefined ? command : ['sh', '-c', `${prefix} && exec "$@"`, 'sh', ...command];
     this.process = spawn(program!, rest, {
-      env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined },
+      env: { ...process.env, NO_COLOR: '1', FORCE_COLOR: undefined, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.process.stdout!.on('data', (chunk) => {
