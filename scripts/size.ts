@@ -9,6 +9,7 @@
 
 import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { buildSync, transformSync } from 'esbuild';
 import { Child } from '../bench/child.ts';
@@ -160,4 +161,5 @@ async function main(): Promise<void> {
   process.exitCode = failed ? 1 : 0;
 }
 
-if (import.meta.main) await main();
+// `import.meta.main` is of Node 24.2.
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main();

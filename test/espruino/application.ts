@@ -9,6 +9,15 @@ export function application(port: number): string {
 var sdk = require("flotilla");
 var platform = new sdk.EspruinoPlatform();
 var reading = 0;
+var finish = function() {
+  if (device.pendingCount > 0) {
+    setTimeout(finish, 100);
+    return;
+  }
+  print("produced " + reading * 2);
+  print("PASS " + process.memory(true).usage);
+  device.stop();
+};
 var profile = new sdk.DeviceProfile({
   broker: { host: "127.0.0.1", port: ${port} },
   protocol: 4,
@@ -21,11 +30,7 @@ var profile = new sdk.DeviceProfile({
     add: function(argument) { return argument.a + argument.b; },
     finish: function(argument, device) {
       device.stopSampling();
-      setTimeout(function() {
-        print("produced " + reading * 2);
-        print("PASS " + process.memory(true).usage);
-        device.stop();
-      }, 500);
+      setTimeout(finish, 500);
       return true;
     }
   },

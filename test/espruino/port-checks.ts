@@ -6,6 +6,9 @@ import type { Platform, StreamHandlers } from '../../sdk/src/platform.ts';
 import { LoopbackBroker } from './loopback-broker.ts';
 import { StrippedEngine } from './stripped-engine.ts';
 
+/** What takes this long hangs, also on a machine with much else to do. */
+const HANG_MS = 300000;
+
 /** The checks of the port in the bundle that `codeOf` has when they run. */
 export function describePort(codeOf: () => string): void {
   let engine: StrippedEngine;
@@ -215,7 +218,7 @@ export function describePort(codeOf: () => string): void {
   }
 
   async function happened(events: readonly string[], what: RegExp): Promise<void> {
-    const endMs = performance.now() + 5000;
+    const endMs = performance.now() + HANG_MS;
     while (!events.some((event) => what.test(event))) {
       if (performance.now() > endMs) throw new Error(`no ${what} in ${events.join(', ')}`);
       await new Promise((resolve) => setTimeout(resolve, 5));

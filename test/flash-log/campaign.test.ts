@@ -11,4 +11,4 @@ test('no promise of the log is broken by cuts, torn or weak bits, or a second cu
   expect(findings.slice(0, 5), command).toEqual([]);
   expect(cases).toBeGreaterThan(2000);
   expect(secondCuts).toBeGreaterThan(800);
-}, 60_000);
+});

@@ -7,6 +7,7 @@
 // The full campaign cuts every operation in every kind of fault, of each kind by chance in one of
 // its ways; with --every-fault one workload's operations are cut in all ways there are.
 
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import {
   type Fault,
@@ -263,4 +264,4 @@ function main(): void {
   process.exitCode = findings.length === 0 ? 0 : 1;
 }
 
-if (import.meta.main) main();
+if (process.argv[1] === fileURLToPath(import.meta.url)) main();

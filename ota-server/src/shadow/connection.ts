@@ -66,7 +66,7 @@ export interface ConnectionOptions {
   onMessage(connection: Connection, topic: string, payload: Buffer, flags: MessageFlags): void;
 }
 
-const CONNECT_MS_MAX = 5000;
+const CONNECT_MS_MAX = 10_000;
 const RECONNECT_MS = 500;
 const KEEP_ALIVE_S = 30;
 /** How long a broker keeps our session while we are away. */

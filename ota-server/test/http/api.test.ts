@@ -274,10 +274,7 @@ describe('operators', () => {
     const answers = await Promise.all([world.admin('POST', path), world.admin('POST', path)]);
     releases.makeDelta = make;
     expect([count, ...answers.map(({ status }) => status)]).toEqual([1, 202, 202]);
-    for (let turn = 0; releases.get(id).deltas.length === 0 && turn < 200; turn += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-    expect(releases.get(id).deltas).toHaveLength(1);
+    await expect.poll(() => releases.get(id).deltas.length).toBe(1);
   });
 
   test('an upload that is cut leaves nothing, and the next one works', async () => {

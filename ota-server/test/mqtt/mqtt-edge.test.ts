@@ -82,10 +82,7 @@ describe.each(Object.keys(brokers))('the MQTT edge: %s', (name) => {
   });
 
   async function until(condition: () => boolean): Promise<void> {
-    for (let wait = 0; !condition() && wait < 300; wait += 1) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    expect(condition()).toBe(true);
+    await expect.poll(condition).toBe(true);
   }
 
   test('a wave notifies, a check is answered, a report counts, and strangers do not', async () => {

@@ -378,8 +378,7 @@ export class LiveRun {
   /** Sampling ends; what is buffered or on its way still arrives, within a bound. */
   private async settle(): Promise<void> {
     this.tellWorkers({ kind: 'stop-sampling' });
-    const early = this.interrupted || this.abortedBy !== undefined;
-    const boundMs = early ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
+    const boundMs = this.interrupted ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
     const endMs = this.clock.monotonicMs() + boundMs;
     // A report may have been under way when sampling ended, the one after it was not.
     const reportsNeeded = this.reportCount + 2 * this.workerCount;

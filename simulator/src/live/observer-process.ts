@@ -2,13 +2,14 @@
 
 import type { FromObserver, ToObserver } from './messages.ts';
 import { Observer } from './observer.ts';
+import { tellParent } from './parent.ts';
 
 const REPORT_INTERVAL_MS = 250;
 /** A report with trends is large; in between the one before stands. */
 const TRENDS_EVERY = 8;
 
 function send(message: FromObserver): void {
-  process.send?.(message);
+  tellParent(message);
 }
 
 let observer: Observer | undefined;

@@ -2,6 +2,7 @@
 
 import { reasonOf } from '@flotilla/sdk/node';
 import type { FromShadow, ToShadow } from './messages.ts';
+import { tellParent } from './parent.ts';
 import { ShadowRunner } from './shadow-runner.ts';
 
 const REPORT_INTERVAL_MS = 250;
@@ -11,7 +12,7 @@ const TRENDS_EVERY = 8;
 const FAREWELL_MS_MAX = 2000;
 
 function send(message: FromShadow): void {
-  if (process.connected) process.send?.(message);
+  tellParent(message);
 }
 
 let runner: ShadowRunner | undefined;

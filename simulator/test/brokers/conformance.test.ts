@@ -2,7 +2,7 @@
 // (support/brokers.ts, docs/brokers.md). The other side is MQTT.js throughout.
 
 import { afterAll, beforeAll, describe, vi } from 'vitest';
-import { BROKER_START_MS_MAX, BROKERS, type Broker, hasBroker } from '../support/brokers.ts';
+import { BROKERS, type Broker, hasBroker } from '../support/brokers.ts';
 import { checkDevice } from './device-checks.ts';
 import { checkMessages } from './message-checks.ts';
 import { checkRuns } from './run-checks.ts';
@@ -20,7 +20,7 @@ for (const kind of BROKERS) {
 
     beforeAll(async () => {
       broker = await kind.start();
-    }, BROKER_START_MS_MAX);
+    });
 
     afterAll(async () => {
       await broker?.stop();

@@ -1,6 +1,8 @@
 // `flotilla run` as a process: what it prints, writes and leaves behind, and how it exits.
 
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Summary } from '../../src/report/summary.ts';
@@ -50,7 +52,7 @@ describe('a run', () => {
     const file = writeScenario({
       name: 'aborted',
       count: 10,
-      duration: '60s',
+      duration: '1h',
       more: [
         'thresholds:',
         "  messages_produced: [{ threshold: 'count < 15', abortOnFail: true }]",
@@ -60,10 +62,8 @@ describe('a run', () => {
     const [json, junit] = [join(folder, 'aborted.json'), join(folder, 'aborted.xml')];
     const run = await flotilla('run', file, '--summary-export', json, '--junit', junit);
     expect(run.code).toBe(99);
-    expect(run.elapsedMs).toBeLessThan(20_000);
     const summary = JSON.parse(readFileSync(json, 'utf8')) as Summary;
     expect(summary).toMatchObject({ passed: false, abortedBy: 'messages_produced: count < 15' });
-    expect(summary.run.durationMs).toBeLessThan(15_000);
     expect(summary.ledger).toMatchObject({ balanced: true, lost: 0, unseen: 0 });
     expect(run.stdout).toContain('reproduce: npx flotilla run');
     const xml = readFileSync(junit, 'utf8');
@@ -99,10 +99,9 @@ describe.skipIf(!hasMosquitto('runs whose reader leaves'))('a reader that leaves
     expect(run[stream]).toContain(`${name}: 20 devices`);
     const ended = run.ended();
     run.process[stream]!.destroy();
-    const { code, elapsedMs, stderr, stdout } = await ended;
-    expect(code).toBe(130);
     // The next line of progress is what finds out.
-    expect(elapsedMs).toBeLessThan(30_000);
+    const { code, stderr, stdout } = await ended;
+    expect(code).toBe(130);
     if (stream === 'stdout') expect(stderr).toBe('');
     else expect(JSON.parse(stdout)).toMatchObject({ interrupted: true });
     expect(await survivorsOf(children)).toEqual([]);
@@ -121,10 +120,10 @@ describe.skipIf(!hasMosquitto('runs whose reader leaves'))('a reader that leaves
   });
 });
 
-describe.skipIf(!hasMosquitto('interrupted runs'))('Ctrl-C', () => {
-  test.concurrent.each(['3.1.1', '5'])(
-    'ends a run over MQTT %s cleanly, with 130',
-    async (version) => {
+describe.skipIf(!hasMosquitto('interrupted runs'))('Ctrl-C in a run', () => {
+  test.concurrent.for(['3.1.1', '5'])(
+    'over MQTT %s ends it cleanly, with 130',
+    async (version, { expect }) => {
       const broker = await startMosquitto();
       brokers.push(broker);
       const run = new CommandLine([
@@ -134,7 +133,7 @@ describe.skipIf(!hasMosquitto('interrupted runs'))('Ctrl-C', () => {
           broker: broker.url,
           count: 20,
           fleet: [`protocol: ${version}`],
-          duration: '60s',
+          duration: '1h',
         }),
       ]);
       // Each says that it is online, until it is gone.
@@ -150,27 +149,32 @@ describe.skipIf(!hasMosquitto('interrupted runs'))('Ctrl-C', () => {
       expect(stderr).toContain('Stopping cleanly');
       for (const part of ['LEDGER', 'METRICS', 'INTERRUPTED']) expect(stdout).toContain(part);
       expect(await survivorsOf(children)).toEqual([]);
-      expect(await retainedAt(broker.url, 'devices/+/status')).toEqual([]);
+      // The broker may still have to read what they said last.
+      await expect.poll(() => retainedAt(broker.url, 'devices/+/status')).toEqual([]);
     },
   );
+});
 
-  test.concurrent('before anything answers ends the run as well', async () => {
-    // It accepts connections, and then hears nothing any more.
-    const broker = await startMosquitto();
-    brokers.push(broker);
-    await broker.kill('SIGSTOP');
-    const file = writeScenario({ name: 'silent', broker: broker.url, count: 5, duration: '60s' });
-    const run = new CommandLine(['run', file]);
-    await run.printed('silent: 5 devices');
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-    const children = descendantsOf(run.process.pid!);
-    const ended = run.ended();
-    run.process.kill('SIGINT');
-    const { code, elapsedMs, stderr } = await ended;
-    expect(code).toBe(130);
-    expect(stderr).toContain('flotilla: interrupted before the first device connected');
-    expect(elapsedMs).toBeLessThan(9_000);
-    expect(await survivorsOf(children)).toEqual([]);
-    await broker.kill('SIGCONT');
+test('Ctrl-C before anything answers ends the run as well', async () => {
+  // It hears who connects, and never says a word.
+  const asked = Promise.withResolvers<Buffer>();
+  const broker = createServer((socket) => {
+    socket.on('error', () => undefined).on('data', asked.resolve);
   });
+  broker.listen(0, '127.0.0.1');
+  await once(broker, 'listening');
+  const { port } = broker.address() as AddressInfo;
+  const url = `mqtt://127.0.0.1:${port}`;
+  const file = writeScenario({ name: 'silent', broker: url, count: 5, duration: '1h' });
+  const run = new CommandLine(['run', file]);
+  // A CONNECT (MQTT 3.1.1 §2.2.1): its answer is all that the run waits for.
+  expect((await asked.promise)[0]).toBe(0x10);
+  const children = descendantsOf(run.process.pid!);
+  const ended = run.ended();
+  run.process.kill('SIGINT');
+  const { code, stderr } = await ended;
+  expect(code).toBe(130);
+  expect(stderr).toContain('flotilla: interrupted before the first device connected');
+  expect(await survivorsOf(children)).toEqual([]);
+  broker.close();
 });

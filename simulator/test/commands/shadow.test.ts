@@ -5,6 +5,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ShadowService } from '@flotilla/ota-server/shadow';
+import { decode, encode } from 'cbor-x';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../src/cli.ts';
 import { BROKERS, type Broker, hasBroker } from '../support/brokers.ts';
@@ -44,6 +45,17 @@ async function shadow(...args: readonly string[]): Promise<Printed> {
   } finally {
     process.exitCode = exitCode;
   }
+}
+
+/** Keeps timers of exactly `ms` from running: those that were started; each runs when called. */
+function holdTimers(ms: number): (() => void)[] {
+  const held: (() => void)[] = [];
+  const start = globalThis.setTimeout;
+  vi.spyOn(globalThis, 'setTimeout').mockImplementation(((act: () => void, delayMs?: number) => {
+    if (delayMs === ms) held.push(act);
+    return start(act, delayMs);
+  }) as typeof setTimeout);
+  return held;
 }
 
 const NOWHERE = 'mqtt://127.0.0.1:1';
@@ -160,10 +172,15 @@ describe.skipIf(!hasBroker(embedded, 'flotilla shadow'))('with a service', () =>
   });
 
   test('other topics are another shadow', async () => {
-    const topics = ['--topics', 'plants/{id}/x/{topic}', '--timeout', '300ms'];
-    const { code, errors } = await shadow('get', 'd1', ...at(), ...topics);
+    const late = holdTimers(3_600_000);
+    const topics = ['--topics', 'plants/{id}/x/{topic}', '--timeout', '1h'];
+    const asked = shadow('get', 'd1', ...at(), ...topics);
+    // One for the subscription, one for the request, and then for the answer.
+    await expect.poll(() => late.length).toBe(3);
+    for (const fire of late) fire();
+    const { code, errors } = await asked;
     expect(errors).toContain(
-      `no shadow service answered at plants/d1/x/shadow at ${broker.url} within 300 ms`,
+      `no shadow service answered at plants/d1/x/shadow at ${broker.url} within 3600000 ms`,
     );
     expect(code).toBe(1);
   });
@@ -179,17 +196,23 @@ describe.skipIf(!hasBroker(embedded, 'flotilla shadow'))('with a service', () =>
   });
 
   test('an answer to somebody else is none', async () => {
-    const other = await ShadowClient.open(broker.url, 'd3');
     await service.stop();
-    // Answers without the token, and one that is no document.
-    const waiting = shadow('get', 'd3', ...at(), '--timeout', '700ms');
-    const send = setInterval(() => {
-      other.client.publish('devices/d3/shadow/get/accepted', Buffer.from('a0', 'hex'));
-      other.client.publish('devices/d3/shadow/get/accepted', Buffer.from('ff', 'hex'));
-    }, 50);
-    expect((await waiting).errors).toContain('no shadow service answered at devices/d3/shadow');
-    clearInterval(send);
-    await other.close();
+    const { client } = await ShadowClient.open(broker.url, 'd3');
+    await client.subscribeAsync('devices/d3/shadow/get');
+    client.on('message', (topic, payload) => {
+      if (topic !== 'devices/d3/shadow/get') return;
+      const { clientToken } = decode(payload) as { clientToken: string };
+      // One without the token, one that is no document, one of another question, and its own.
+      const strangers = [encode({ version: 1 }), Buffer.from('ff', 'hex')];
+      const other = encode({ version: 2, clientToken: `${clientToken}x` });
+      const own = encode({ version: 3, clientToken, state: {} });
+      for (const answer of [...strangers, other, own]) {
+        client.publish('devices/d3/shadow/get/accepted', answer, { qos: 1 });
+      }
+    });
+    const { code, output } = await shadow('get', 'd3', ...at(), '--timeout', '1h', '--json');
+    expect([code, JSON.parse(output)]).toEqual([0, { device: 'd3', version: 3, state: {} }]);
+    await client.endAsync();
     await service.start();
   });
 

@@ -50,8 +50,9 @@ fleets:
     sensors: [{ name: x, model: constant, value: 1 }]
 broker:
 ${broker}
-duration: 1s
-connect: { timeout: 2s }
+duration: 3s
+connect: { timeout: 5m }
+settle: 5m
 thresholds: { messages_lost: ['count == 0'], devices_connected: ['value == 20'] }
 `,
   );
@@ -118,7 +119,9 @@ describe.skipIf(!hasMosquitto('credentials of brokers'))('credentials', () => {
   it('a password in --broker or --set is masked in the reproduce command too', async () => {
     const file = writeScenario(secure(), { ...files, password });
     const encoded = encodeURIComponent(PASSWORD);
-    const broken = ['--set', "thresholds.messages_produced=['count < 0']"];
+    // Crossed, and the end of the run, as soon as there is a message.
+    const threshold = "{ threshold: 'count < 1', abortOnFail: true }";
+    const broken = ['--set', `thresholds.messages_produced=[${threshold}]`];
     const flags = [
       ...broken,
       '--broker',

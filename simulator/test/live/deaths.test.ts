@@ -47,7 +47,7 @@ async function failureOf(
 }
 
 function loaded(name: string, fleet: readonly string[] = []): LoadedScenario {
-  return loadedScenario({ name, count: 10, fleet, duration: '60s' });
+  return loadedScenario({ name, count: 10, fleet, duration: '1h' });
 }
 
 /** The path of a module that a fleet can name as its application. */

@@ -1,4 +1,4 @@
-// Brokers that are none, or not for us: one clear message, exit code 1, soon.
+// Brokers that are none, or not for us: one clear message and exit code 1, before anything begins.
 
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import mqttPacket from 'mqtt-packet';
@@ -8,9 +8,6 @@ import { RunError } from '../../src/live/preflight.ts';
 import { flotilla } from '../support/command-line.ts';
 import { freePort } from '../support/mosquitto.ts';
 import { loadedScenario, type ScenarioOptions, writeScenario } from '../support/scenario.ts';
-
-/** What every such run must have said by then. */
-const PATIENCE_MS = 15_000;
 
 const servers: { close(): void }[] = [];
 
@@ -54,14 +51,16 @@ function answer(
 
 const CONNACK = { cmd: 'connack', sessionPresent: false, returnCode: 0, reasonCode: 0 } as const;
 
+/** Silence, which only time tells from an answer. */
+const SILENT: readonly string[] = ['says nothing', 'nobody answers'];
+
 function scenario(name: string, broker: string): ScenarioOptions {
-  const more = ['connect: { timeout: 1s }', 'settle: 1s'];
-  return { name: name.replaceAll(' ', '-'), broker, count: 5, duration: '30s', more };
+  const more = [`connect: { timeout: ${SILENT.includes(name) ? '2s' : '5m'} }`];
+  return { name: name.replaceAll(' ', '-'), broker, count: 5, duration: '1h', more };
 }
 
 /** Why a run there does not begin. */
 async function failureOf(name: string, url: string): Promise<RunError> {
-  const startMs = performance.now();
   const loaded = loadedScenario(scenario(name, url));
   const run = new LiveRun(loaded, { workers: 1, onProgress: () => undefined });
   const error = await run.execute().then(
@@ -69,7 +68,6 @@ async function failureOf(name: string, url: string): Promise<RunError> {
     (reason: unknown) => reason,
   );
   expect(error).toBeInstanceOf(RunError);
-  expect(performance.now() - startMs).toBeLessThan(PATIENCE_MS);
   return error as RunError;
 }
 
@@ -145,11 +143,13 @@ describe('the command', () => {
       /^flotilla: mqtt:\S+: no CONNACK in time\n.*nothing was started\.$/,
     ],
   ])('where %s prints the reason, no stack trace, and exits with 1', async (name, url, text) => {
-    const file = writeScenario(scenario(`command-${name}`, await url()));
-    const { code, elapsedMs, stderr, stdout } = await flotilla('run', file);
+    const file = writeScenario({
+      ...scenario(name, await url()),
+      name: `command-${name.replaceAll(' ', '-')}`,
+    });
+    const { code, stderr, stdout } = await flotilla('run', file);
     expect(stderr.trim()).toMatch(text);
     expect(code).toBe(1);
-    expect(elapsedMs).toBeLessThan(PATIENCE_MS);
     // And no summary of a run that was none.
     expect(stdout).not.toContain('LEDGER');
   });

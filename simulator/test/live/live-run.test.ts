@@ -2,7 +2,7 @@
 // that shares no code with ours agrees.
 
 import { beginPack } from '@flotilla/sdk/codec/senml';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, test } from 'vitest';
 import { LiveRun } from '../../src/live/live-run.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import { buildSummary, type Summary } from '../../src/report/summary.ts';
@@ -47,6 +47,13 @@ function countOf(metrics: Snapshot, metric: string): number {
   return value.value;
 }
 
+/** A member of a scenario that ends it when this holds, such as `reconnects: count >= 5`. */
+function endWhen(condition: `${string}: count >= ${number}`): string {
+  const [metric, expression] = condition.split(': ') as [string, string];
+  const fails = expression.replace('>=', '<');
+  return `thresholds: { ${metric}: [{ threshold: '${fails}', abortOnFail: true }] }`;
+}
+
 /** Devices by the sequences that came of each, in the order of their coming. */
 function sequencesOf({ deliveries }: Subscriber): Map<string, number[]> {
   const sequences = new Map<string, number[]>();
@@ -57,27 +64,41 @@ function sequencesOf({ deliveries }: Subscriber): Map<string, number[]> {
 }
 
 describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
-  test.concurrent('is seen to the last message, also by an independent subscriber', async () => {
+  test.concurrent('is seen to the last message, also by an independent subscriber', async ({
+    expect,
+  }) => {
     const { broker, subscriber } = await serve();
     const loaded = loadedScenario({ name: 'observed', broker: broker.url, duration: '2s' });
-    const { ledger, metrics } = await execute(loaded);
+    const { ledger, metrics, performance: used } = await execute(loaded);
     expect(ledger.balanced).toBe(true);
     expect(ledger.observed).toBe(ledger.produced);
-    // Twice a second for 2 s, less the phase of the first sample.
+    // Each device for 2 s, which on a busy machine take longer, and no more than twice a second.
     expect(ledger.produced).toBeGreaterThanOrEqual(50 * 2);
-    expect(ledger.produced).toBeLessThanOrEqual(50 * 5);
+    expect(ledger.produced).toBeLessThanOrEqual(50 * (used.wallMs / 500 + 1));
     expect(ledger.duplicated).toBe(0);
     expect(countOf(metrics, 'devices_connected')).toBe(50);
     expect(countOf(metrics, 'messages_acknowledged')).toBe(ledger.produced);
-    expect(subscriber.deliveries.length).toBe(ledger.observed);
+    await expect.poll(() => subscriber.deliveries.length).toBe(ledger.observed);
     const sequences = sequencesOf(subscriber);
     expect(sequences.size).toBe(50);
-    for (const of of sequences.values()) expect(of).toEqual([...of.keys()]);
+    // What a device sampled before it was connected may come after what it sampled then.
+    for (const of of sequences.values()) {
+      expect(of.toSorted((a, b) => a - b)).toEqual([...of.keys()]);
+    }
   });
 
-  test.concurrent('does not mind what others publish, nor what an older run left', async () => {
+  test.concurrent('does not mind what others publish, nor what an older run left', async ({
+    expect,
+  }) => {
     const { broker, subscriber } = await serve();
-    const loaded = loadedScenario({ name: 'noisy', broker: broker.url, count: 10, duration: '2s' });
+    const loaded = loadedScenario({
+      name: 'noisy',
+      broker: broker.url,
+      count: 10,
+      duration: '1h',
+      // Until the copy was heard; the other noise comes before it.
+      more: [endWhen('messages_duplicated: count >= 1')],
+    });
     const id = deviceId('{run}-{fleet}-{index}', 'noisy', 'meters', 0);
     const old = Buffer.alloc(200);
     // A pack of the same device, from when the broker kept the observer's session.
@@ -105,7 +126,9 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
     expect(ledger).toMatchObject({ balanced: true, observed: ledger.produced, duplicated: 1 });
   });
 
-  test.concurrent('at QoS 0 loses what an outage cut off, and says how much', async () => {
+  test.concurrent('at QoS 0 loses what an outage cut off, and says how much', async ({
+    expect,
+  }) => {
     const { broker, subscriber } = await serve();
     const { ledger, metrics } = await execute(
       loadedScenario({
@@ -113,26 +136,31 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
         broker: broker.url,
         fleet: ['qos: 0', 'retry: { min: 50ms, max: 300ms }'],
         duration: '4s',
-        more: ['timeline:', '  - { at: 1500ms, outage: { for: 500ms } }'],
+        more: ['timeline:', '  - { at: 2s, outage: { for: 500ms } }'],
       }),
     );
     expect(ledger.balanced).toBe(true);
     expect(ledger).toMatchObject({ unseen: 0, unobservable: 0, dropped: 0, pending: 0 });
     expect(ledger.observed + ledger.lost).toBe(ledger.produced);
-    expect(subscriber.deliveries.length).toBe(ledger.observed);
-    expect(countOf(metrics, 'reconnects')).toBe(50);
+    await expect.poll(() => subscriber.deliveries.length).toBe(ledger.observed);
+    // On a busy machine some were not there yet when it came.
+    expect(countOf(metrics, 'reconnects')).toBeGreaterThan(0);
+    expect(countOf(metrics, 'reconnects')).toBeLessThanOrEqual(50);
     expect(countOf(metrics, 'devices_connected')).toBe(50);
     // Nothing but what was on its way is lost: what was sampled meanwhile waited.
     expect(ledger.lost).toBeLessThanOrEqual(50);
   });
 
-  test.concurrent('against a broker that is killed and comes back loses nothing', async () => {
+  test.concurrent('against a broker that is killed and comes back loses nothing', async ({
+    expect,
+  }) => {
     const { broker } = await serve();
     const loaded = loadedScenario({
       name: 'killed',
       broker: broker.url,
       fleet: ['retry: { min: 100ms, max: 500ms }'],
-      duration: '4s',
+      duration: '1h',
+      more: [endWhen('reconnects: count >= 50')],
     });
     let restarted: Promise<void> | undefined;
     const kill = async () => {
@@ -151,7 +179,31 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
     expect(countOf(metrics, 'reconnects')).toBeGreaterThanOrEqual(50);
   });
 
-  test.concurrent('has the same ids and values with one worker and with two', async () => {
+  test.concurrent('that a threshold ends early still waits for what is on its way', async ({
+    expect,
+  }) => {
+    const { broker } = await serve();
+    const loaded = loadedScenario({
+      name: 'early',
+      broker: broker.url,
+      count: 5,
+      fleet: ['retry: { min: 50ms, max: 300ms }'],
+      duration: '1h',
+      // All are away when it ends, for longer than an interrupted run would wait.
+      more: [
+        endWhen('messages_produced: count >= 10'),
+        'timeline: [{ at: 300ms, outage: { for: 5s } }]',
+      ],
+    });
+    const { abortedBy, ledger } = await execute(loaded);
+    expect(abortedBy).toBe('messages_produced: count < 10');
+    expect(ledger).toMatchObject({ balanced: true, pending: 0, lost: 0, unseen: 0 });
+    expect(ledger.observed).toBe(ledger.produced);
+  });
+
+  test.concurrent('has the same ids and values with one worker and with two', async ({
+    expect,
+  }) => {
     const deliveries = await Promise.all(
       [1, 2].map(async (workers) => {
         const { broker, subscriber } = await serve();
@@ -159,7 +211,7 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
         const loaded = loadedScenario({ name, broker: broker.url, count: 21, duration: '2s' });
         const summary = await execute(loaded, workers);
         expect(summary.performance.workers).toBe(workers);
-        expect(subscriber.deliveries.length).toBe(summary.ledger.produced);
+        await expect.poll(() => subscriber.deliveries.length).toBe(summary.ledger.produced);
         return subscriber.byMessage();
       }),
     );
@@ -177,12 +229,12 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
     expect(powers.size).toBeGreaterThan(21);
   });
 
-  test.concurrent('may have more workers than devices', async () => {
+  test.concurrent('may have more workers than devices', async ({ expect }) => {
     const { broker, subscriber } = await serve();
     const loaded = loadedScenario({ name: 'few', broker: broker.url, count: 1, duration: '2s' });
     const { ledger } = await execute(loaded, 2);
     expect(ledger.produced).toBeGreaterThanOrEqual(3);
     expect(ledger.observed).toBe(ledger.produced);
-    expect(subscriber.deliveries.length).toBe(ledger.produced);
+    await expect.poll(() => subscriber.deliveries.length).toBe(ledger.produced);
   });
 });

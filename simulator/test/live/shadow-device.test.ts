@@ -43,13 +43,13 @@ describe.each(kinds)('on $name', (kind) => {
       const reported = () => service.shadowOf('d1')?.state.reported?.reportingInterval;
       desire(1); // Before it was ever there.
       device.start();
-      await expect.poll(reported, { timeout: 5000 }).toBe(1);
+      await expect.poll(reported).toBe(1);
       desire(2);
-      await expect.poll(reported, { timeout: 5000 }).toBe(2);
+      await expect.poll(reported).toBe(2);
       service.request('d1', 'delete', undefined);
-      await expect.poll(reported, { timeout: 5000 }).toBe(2);
+      await expect.poll(reported).toBe(2);
       desire(3);
-      await expect.poll(reported, { timeout: 5000 }).toBe(3);
+      await expect.poll(reported).toBe(3);
       expect(applied).toEqual([1, 2, 3]);
       expect(device.shadow!.counters).toMatchObject({ refused: 0, rejected: 0, timeouts: 0 });
       device.retire();

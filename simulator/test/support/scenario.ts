@@ -19,9 +19,12 @@ export interface ScenarioOptions {
   readonly fleet?: readonly string[];
   /** Default 3s. */
   readonly duration?: string;
-  /** More members of the file, such as `connect: { timeout: 1s }`. */
+  /** More members of the file, such as `connect: { timeout: 2s }`. */
   readonly more?: readonly string[];
 }
+
+/** A bound for what hangs: on a busy machine the last message takes its time. */
+const SETTLE = 'settle: 5m';
 
 /** One fleet, `meters`, that publishes twice a second. */
 function scenarioText(options: ScenarioOptions): string {
@@ -40,6 +43,7 @@ function scenarioText(options: ScenarioOptions): string {
     ...fleet.map((line) => `    ${line}`),
     `duration: ${duration}`,
     ...more,
+    ...(more.some((line) => line.startsWith('settle:')) ? [] : [SETTLE]),
     '',
   ].join('\n');
 }

@@ -99,7 +99,6 @@ export async function retainedAt(url: string, filter: string): Promise<string[]>
   await client.subscribeAsync(filter, { qos: 0 });
   // They are sent before the answer to what follows.
   await client.subscribeAsync('flotilla/none', { qos: 0 });
-  await new Promise((resolve) => setTimeout(resolve, 50));
   await client.endAsync(true);
   return found;
 }

@@ -9,7 +9,15 @@ import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, describe, expect, test } from 'vitest';
 import { nodeHttp } from '../../../ports/node/http.ts';
 import type { HttpHandlers, HttpRequest, HttpRequestOptions } from '../../../src/platform.ts';
-import { aWhile, CERTIFICATE, CERTIFICATE_NAME, closedPort, KEY, until } from './loopback.ts';
+import {
+  aTurn,
+  aWhile,
+  CERTIFICATE,
+  CERTIFICATE_NAME,
+  closedPort,
+  KEY,
+  until,
+} from './loopback.ts';
 
 const FIRMWARE = Buffer.from(Array.from({ length: 3_000_000 }, (_, at) => (at * 7919) >> 5));
 
@@ -95,6 +103,21 @@ const HANDLERS: HttpHandlers = {
     owner.events.push('done');
   },
 };
+
+/** Who downloads something of which the server sends the beginning, and the server's socket. */
+async function halfOfIt(
+  headers: Readonly<Record<string, number>>,
+  onReadable?: (count: number) => void,
+): Promise<{ owner: Downloader; socket: Socket }> {
+  const asked = Promise.withResolvers<Socket>();
+  const url = await serve((_request, response) => {
+    response.writeHead(200, headers).write('half of it');
+    asked.resolve(response.socket!);
+  });
+  const owner = new Downloader({ url });
+  if (onReadable !== undefined) owner.onReadable = onReadable;
+  return { owner, socket: await asked.promise };
+}
 
 function ownerOf(request: HttpRequest): Downloader {
   const owner = request.target as Downloader;
@@ -196,7 +219,7 @@ describe.concurrent('the body', () => {
     let count = 0;
     while (!owner.done) {
       count = owner.take(100_000);
-      if (count === 0) await aWhile(0);
+      if (count === 0) await aTurn();
     }
     expect(owner.reason).toBeUndefined();
     expect(owner.body().length).toBe(23_000_000);
@@ -210,12 +233,11 @@ describe.concurrent('the body', () => {
       (socket) => socket.resetAndDestroy(),
     ];
     for (const cut of cuts) {
-      for (const length of [{ 'content-length': 1000 }, {}]) {
-        const url = await serve((_request, response) => {
-          response.writeHead(200, length).write('half of it');
-          setTimeout(() => cut(response.socket!), 20);
-        });
-        const owner = await new Downloader({ url }).ended();
+      for (const length of [{ 'content-length': 1000 }, {} as Record<string, number>]) {
+        const { owner, socket } = await halfOfIt(length);
+        await until(() => owner.parts.length > 0, 'the first half');
+        cut(socket);
+        await owner.ended();
         expect(owner.body().toString()).toBe('half of it');
         expect(owner.reason).toMatch(/connection (lost|reset)/);
         expect(owner.events).toEqual(['headers', 'readable', 'done']);
@@ -224,12 +246,9 @@ describe.concurrent('the body', () => {
   });
 
   test('that is lost while some of it waits to be read ends with a reason too', async () => {
-    const url = await serve((_request, response) => {
-      response.writeHead(200, { 'content-length': 1000 }).write('half of it');
-      setTimeout(() => response.socket!.destroy(), 20);
-    });
-    const owner = new Downloader({ url });
-    owner.onReadable = () => undefined;
+    const { owner, socket } = await halfOfIt({ 'content-length': 1000 }, () => undefined);
+    await until(() => owner.events.includes('readable'), 'the first half');
+    socket.destroy();
     await owner.ended();
     expect(owner.reason).toBe('connection lost');
   });
@@ -308,7 +327,7 @@ describe.concurrent('after close', () => {
       }
       await until(() => eventsAtClose >= 0, when);
       await aWhile();
-      expect(connections, when).toBe(0);
+      await until(() => connections === 0, `${when}: the connection to go`);
       expect(owner.events.length, when).toBe(eventsAtClose);
     }
   });

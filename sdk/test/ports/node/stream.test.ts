@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { StreamBuffers } from '../../../ports/node/stream.ts';
 import {
+  aTurn,
   aWhile,
   connect,
   type Loopback,
@@ -205,12 +206,12 @@ describe.concurrent.each(TRANSPORTS)('a stream over %s', (transport) => {
         for (const size of writes) {
           peer.write(pattern(size, at));
           at += size;
-          if (!together) await aWhile(0);
+          if (!together) await aTurn();
         }
         peer.end();
         const count = () => parts.reduce((sum, part) => sum + part.length, 0);
         while (count() < total) {
-          await aWhile(0);
+          await aTurn();
           parts.push(owner.take(3000));
         }
         expect(Buffer.concat(parts).equals(pattern(total))).toBe(true);
@@ -232,7 +233,7 @@ describe.concurrent.each(TRANSPORTS)('closing a stream over %s', (transport) => 
         owner.write(pattern(500, written));
         written += 500;
       }
-      await aWhile(0);
+      await aTurn();
     }
     owner.stream!.close();
     await aWhile();
@@ -277,10 +278,10 @@ describe.concurrent.each(TRANSPORTS)('closing a stream over %s', (transport) => 
         close();
       }
       await until(() => eventsAtClose >= 0, when);
-      await aWhile(10);
+      await aWhile();
       for (const socket of server.sockets) socket.end('more').resume();
       await until(() => buffers.openCount === 0, `${when}: the socket to go`);
-      await aWhile(5);
+      await aWhile();
       expect(owner.events.length, when).toBe(eventsAtClose);
     }
   });
