@@ -10,7 +10,7 @@ import { Client } from './mqtt/client.ts';
 import type { ClientOwner } from './mqtt/client-owner.ts';
 import { PUBLISH_LATER, type PublishResult } from './mqtt/delivery.ts';
 import type { Packet, Subscription, Will } from './mqtt/packet.ts';
-import { UNSPECIFIED_ERROR } from './mqtt/reason-codes.ts';
+import { reasonName, UNSPECIFIED_ERROR } from './mqtt/reason-codes.ts';
 import { Session } from './mqtt/session.ts';
 import type { UpdateOwner, Updater } from './ota/update-client.ts';
 import type { UpdateStage } from './ota/update-state.ts';
@@ -136,8 +136,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     }
     if (this.wake !== undefined) this.wake.stop();
     if (this.updater !== undefined) this.updater.stop();
-    this.client.stop();
-    this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
+    this.endConnection('stopped');
     this.timer.stop();
     this.armedMs = Number.POSITIVE_INFINITY;
   }
@@ -150,17 +149,23 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     this.stopSampling();
     const { offlineStatus, status } = this.profile;
     if (status) this.client.publish(BIRTH, 'status', offlineStatus, 0, 0, 0, true);
-    this.client.stop(0);
+    this.endConnection('retired', 0);
     this.stop();
   }
 
   /** Says DISCONNECT and connects again at once, keeping session and buffer. */
   reconnect(): void {
     if (this.client.state !== 'connected') return;
-    this.client.stop();
-    this.onDisconnected('reconnect', true);
+    this.endConnection('reconnect');
     this.client.start();
     this.arm();
+  }
+
+  /** Says DISCONNECT, and tells the program where it had been told of the connection. */
+  private endConnection(reason: string, sessionExpiryS?: number): void {
+    const wasConnected = this.client.state === 'connected';
+    this.client.stop(sessionExpiryS);
+    if (wasConnected) this.onDisconnected(reason, true);
   }
 
   /** Connects now and sends what waits, where the device sleeps between its connections. */
@@ -172,15 +177,13 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   /** For `Wake`: ends the connection until `untilMs`, keeping the session. */
   goToSleep(untilMs: number): void {
     const { client, platform } = this;
-    const wasConnected = client.state === 'connected';
     if (this.profile.status) {
       const { clock, memory } = platform;
       const untilEpochMs = clock.epochMs() + untilMs - clock.monotonicMs();
       const end = writeAsleepStatus(memory.scratch, 0, untilEpochMs);
       client.publish(BIRTH, 'status', memory.scratch, 0, end, 0, true);
     }
-    client.stop();
-    this.onDisconnected('asleep', wasConnected);
+    this.endConnection('asleep');
   }
 
   /** For deep sleep: true when RAM has nothing that would be lost, as of now. */
@@ -313,6 +316,12 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     this.shadow.onConnected();
     this.drain();
     this.arm();
+  }
+
+  onSubscriptionRefused(filter: string, reasonCode: number): void {
+    const { onSubscriptionRefused } = this.profile.events;
+    if (onSubscriptionRefused === undefined) return;
+    onSubscriptionRefused(this, filter, reasonName(reasonCode, this.client.version));
   }
 
   onDisconnected(reason: string, wasConnected: boolean): void {

@@ -244,6 +244,8 @@ export class BrokerConnection {
     if (!limits.retainAvailable) properties.retainAvailable = false;
     if (limits.maximumPacketSize > 0) properties.maximumPacketSize = limits.maximumPacketSize;
     if (limits.topicAliasMaximum > 0) properties.topicAliasMaximum = limits.topicAliasMaximum;
+    if (!limits.wildcardAvailable) properties.wildcardSubscriptionAvailable = false;
+    if (!limits.sharedAvailable) properties.sharedSubscriptionAvailable = false;
     if (limits.serverKeepAliveS >= 0) properties.serverKeepAlive = limits.serverKeepAliveS;
     this.write({
       cmd: 'connack',

@@ -190,15 +190,14 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'PINGREQ is not sent',
-    apply: () => replace(Client, 'ping', () => () => undefined),
+    apply: () => replace(Connection, 'keepAlive', () => () => true),
   },
   {
     name: 'subscriptions are not restored',
     apply: () =>
       replace(Client, 'subscribe', (original) => {
         return function () {
-          if (this.connection.epoch < 2) original.call(this);
-          else this.subscribeDue = false;
+          return this.connection.epoch < 2 ? original.call(this, true) : true;
         };
       }),
   },

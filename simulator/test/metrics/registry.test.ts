@@ -180,3 +180,9 @@ describe('snapshots', () => {
     },
   );
 });
+it('hold no gauge below zero: what would make it fall so is a bug', () => {
+  const gauge = new Registry(['a']).gauge('devices_connected', 0);
+  gauge.add(1);
+  gauge.add(-1);
+  expect(() => gauge.add(-1)).toThrow('a gauge of -1');
+});
