@@ -43,8 +43,13 @@ import { refusesVersion, type VersionChooser, versionChooser } from './version-c
 import { reducedWill, WILL_WHOLE, willMaxAfter } from './will.ts';
 import { writeConnect } from './write.ts';
 
-/** A connection that lasted this long ends the series of failures that backoff counts. */
+/**
+ * A connection that lasted this long ends the series of failures that backoff counts, when the server
+ * acknowledges a message then, or owes nothing at its end.
+ */
 export const STABLE_MS = 10000;
+/** Why a connection is given up, by what its oldest message waits for (AWAIT_…). */
+const NO_ACK: readonly string[] = ['', 'no PUBACK', 'no PUBREC', 'no PUBCOMP'];
 
 export class Client implements PacketTarget {
   state: ClientState = 'idle';
@@ -126,7 +131,8 @@ export class Client implements PacketTarget {
   /** The monotonic ms at which `tick` is wanted next; Infinity = never. */
   nextDeadlineMs(): number {
     if (this.state !== 'connected') return this.deadlineMs;
-    return Math.min(this.deadlineMs, this.connection.keepAliveDueMs());
+    const answerMs = Math.min(this.deadlineMs, this.delivery.dueMs);
+    return Math.min(answerMs, this.connection.keepAliveDueMs());
   }
 
   /** Does what is due at `nowMs`. */
@@ -136,8 +142,10 @@ export class Client implements PacketTarget {
       else if (this.state === 'connected') this.lost('no SUBACK in time');
       else if (this.state === 'opening') this.lost('connect timed out');
       else this.lost('no CONNACK in time');
-    } else if (this.state === 'connected' && !this.connection.keepAlive(nowMs)) {
-      this.lost('no PINGRESP in time');
+    } else if (this.state === 'connected') {
+      const awaited = this.delivery.dueMs <= nowMs ? this.delivery.overdue(nowMs) : 0;
+      if (awaited > 0) this.lost(NO_ACK[awaited] as string);
+      else if (!this.connection.keepAlive(nowMs)) this.lost('no PINGRESP in time');
     }
   }
 
@@ -264,6 +272,7 @@ export class Client implements PacketTarget {
       case PUBREC:
       case PUBCOMP:
         this.delivery.settle(packet);
+        if (this.hasLasted(this.connection.receivedMs)) this.failureCount = 0;
         this.pump();
         return this.state === 'connected';
       case PUBREL:
@@ -449,13 +458,19 @@ export class Client implements PacketTarget {
     if (this.state === 'idle' || this.state === 'waiting') return;
     const nowMs = this.platform.clock.monotonicMs();
     const wasConnected = this.state === 'connected';
-    if (wasConnected && nowMs - this.connectedMs >= STABLE_MS) this.failureCount = 0;
+    // A server that acknowledges nothing is not stable, however long it answers PINGREQ.
+    const isOwed = this.delivery.session.inflightCount > 0;
+    if (wasConnected && !isOwed && this.hasLasted(nowMs)) this.failureCount = 0;
     this.release();
     this.state = nextState(this.state, 'lost');
     const { retryMsMax, retryMsMin } = this.profile;
     this.deadlineMs = nowMs + pauseMs(this.platform, retryMsMin, retryMsMax, this.failureCount);
     this.failureCount += 1;
     this.owner.onDisconnected(reason, wasConnected);
+  }
+
+  private hasLasted(nowMs: number): boolean {
+    return nowMs - this.connectedMs >= STABLE_MS;
   }
 
   private release(): void {

@@ -57,7 +57,7 @@ export class Connection {
   aliasKnown = false;
   /** Counts streams, so that a loop over one notices that a handler opened another. */
   epoch = 0;
-  private readonly platform: Platform;
+  readonly platform: Platform;
   private stream: Stream | undefined = undefined;
 
   constructor(platform: Platform) {

@@ -82,7 +82,7 @@ export class BrokerConnection {
 
   /** Writes a packet, or raw bytes. */
   write(packet: Record<string, unknown> | Uint8Array): void {
-    if (!this.open) return;
+    if (!this.open || this.broker.loses(String((packet as { cmd?: string }).cmd))) return;
     const bytes =
       packet instanceof Uint8Array
         ? packet

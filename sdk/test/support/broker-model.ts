@@ -63,6 +63,8 @@ export class BrokerModel {
   sendMax = 20;
   /** True: sends packets larger than the client's Maximum Packet Size, which 5 forbids. */
   ignoresPacketSize = false;
+  /** True swallows a packet that it would send. */
+  loses: (cmd: string) => boolean = () => false;
   /** Sees every packet that comes, before it is handled; false swallows it. */
   filter: (connection: BrokerConnection, packet: { cmd: string }) => boolean = () => true;
 

@@ -189,6 +189,10 @@ export const MUTANTS: readonly Mutant[] = [
       }),
   },
   {
+    name: 'an acknowledgement that never comes is waited for',
+    apply: () => replace(Delivery, 'overdue', () => () => 0),
+  },
+  {
     name: 'PINGREQ is not sent',
     apply: () => replace(Connection, 'keepAlive', () => () => true),
   },
