@@ -17,7 +17,7 @@ const NEVER = 0xffffffff;
 
 /** Counters of a device in the order of the record. */
 type Counters = readonly number[];
-const COUNTER_COUNT = 15;
+const COUNTER_COUNT = 16;
 
 /**
  * Ends the program until a sample or the wake-up at `wakeMs` is due, where the device can, it is
@@ -95,6 +95,7 @@ function countersOf(device: Device): Counters {
     wake.count,
     wake.cutShortCount,
     Math.floor(wake.pastMs),
+    counters.tooLarge,
   ];
 }
 
@@ -116,4 +117,5 @@ function setCounters(device: Device, values: Counters): void {
   wake.count = values[12] as number;
   wake.cutShortCount = values[13] as number;
   wake.pastMs = values[14] as number;
+  counters.tooLarge = values[15] as number;
 }

@@ -40,8 +40,12 @@ export interface DeviceIdentity {
 
 /** Counters of everything bounded; each only grows. */
 export class DeviceCounters {
+  /** Messages given up, for whatever cause. */
   dropped = 0;
+  /** Those of them that the server refused for good. */
   refused = 0;
+  /** Those of them that were larger than the buffer, than a packet, or than the server takes. */
+  tooLarge = 0;
   unconfirmed = 0;
   commands = 0;
   commandsRefused = 0;
@@ -398,7 +402,6 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   onSettled(reference: number, reasonCode: number): void {
     if (reference === BIRTH) {
       if (reasonCode < UNSPECIFIED_ERROR) return;
-      this.counters.refused += 1;
       if (!isFinal(reasonCode)) this.birthDueMs = this.uplink.refusedPauseEndMs();
       this.arm();
       return;

@@ -2,6 +2,7 @@
 // It decides on bytes and events only; stream, time and randomness come from the platform.
 
 import { pauseMs } from '../backoff.ts';
+import { LARGER_THAN_PACKET } from '../drop-cause.ts';
 import type { Platform, StreamHandlers } from '../platform.ts';
 import type { ClientOwner } from './client-owner.ts';
 import type { ClientProfile } from './client-profile.ts';
@@ -93,6 +94,13 @@ export class Client implements PacketTarget {
   /** The version of the present or last connection. */
   get version(): ProtocolVersion {
     return this.connection.version;
+  }
+
+  /** Why a packet that is too large goes out on no connection like this one. */
+  get sizeRefusal(): number {
+    const { memory, packetSizeMax } = this.connection;
+    const isServers = packetSizeMax > 0 && packetSizeMax < memory.transmit.length;
+    return isServers ? PACKET_TOO_LARGE : LARGER_THAN_PACKET;
   }
 
   /** Messages that the server has not settled yet. */

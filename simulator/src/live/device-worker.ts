@@ -75,6 +75,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private churnCount = 0;
   private readonly brokerOptions: ConnectOptions;
   private readonly reasons = new DisconnectReasons();
+  private readonly failures = new DisconnectReasons();
   private readonly versions = { 4: 0, 5: 0 };
   private sampling = true;
   private isOver = false;
@@ -384,8 +385,8 @@ class DeviceWorker implements FirmwareFleetsWorld {
         const { localIndex } = device.platform as SimulatedPlatform;
         ledger.acknowledged(localIndex, sequence, nowMs);
       },
-      onDropped: (device, sequence) => {
-        ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence);
+      onDropped: (device, sequence, cause) => {
+        ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence, cause);
       },
       onMessage: () => received.add(),
       onUpdateStage: ({ platform }, stage) => {
@@ -409,7 +410,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
     this.gate.release(device.platform as SimulatedPlatform, this.clock.monotonicMs());
     if (wasConnected) this.registry.gauge('devices_connected', fleet).add(-1);
     else this.registry.counter('connect_failures', fleet).add();
-    this.reasons.add(reason);
+    (wasConnected ? this.reasons : this.failures).add(reason);
   }
 
   // The end.
@@ -434,6 +435,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
       missedSamples: this.missedSamples,
       health: this.health.health(),
       reasons: this.reasons.toObject(),
+      failures: this.failures.toObject(),
       versions: { ...this.versions },
     };
   }

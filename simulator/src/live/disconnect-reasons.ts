@@ -1,4 +1,4 @@
-// Why connections ended or failed, and how often.
+// Why something happened, and how often: connections that ended, connects that failed.
 
 import type { Reasons } from './messages.ts';
 
@@ -17,4 +17,15 @@ export class DisconnectReasons {
   toObject(): Reasons {
     return Object.fromEntries(this.counts);
   }
+}
+
+/** The sum of several, reason by reason. */
+export function addReasons(all: readonly (Reasons | undefined)[]): Reasons {
+  const sums: Record<string, number> = {};
+  for (const reasons of all) {
+    for (const [reason, count] of Object.entries(reasons ?? {})) {
+      sums[reason] = (sums[reason] ?? 0) + count;
+    }
+  }
+  return sums;
 }

@@ -18,6 +18,7 @@ import type { LoadedScenario } from '../scenario/load.ts';
 import { hasFirmware, type Scenario } from '../scenario/schema.ts';
 import { Child, moduleUrl } from './child.ts';
 import { Cleaner } from './cleaner.ts';
+import { addReasons } from './disconnect-reasons.ts';
 import { healthWarnings, worstHealth } from './health.ts';
 import { checkHost } from './host-guard.ts';
 import type {
@@ -335,16 +336,15 @@ export class LiveRun {
     const { 4: old, 5: present } = this.versionCounts();
     if (old + present > 0 || registry.total('connect_failures') === 0) return;
     this.fail(
-      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.reasons())}`,
+      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.failures())}`,
     );
   }
 
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
   private checkAnyConnect(): void {
     const accepted = this.versionCounts();
-    const reasons = this.reasons();
     if (this.interrupted || accepted[4] + accepted[5] > 0) return;
-    throw new RunError(`no device could connect: ${commonest(reasons)}`);
+    throw new RunError(`no device could connect: ${commonest(this.failures())}`);
   }
 
   private checkAbort(registry: Registry, elapsedMs: number): void {
@@ -431,14 +431,9 @@ export class LiveRun {
     return counts;
   }
 
-  private reasons(): Reasons {
-    const sums: Record<string, number> = {};
-    for (const report of this.reports) {
-      for (const [reason, count] of Object.entries(report?.reasons ?? {})) {
-        sums[reason] = (sums[reason] ?? 0) + count;
-      }
-    }
-    return sums;
+  /** Why connects failed. */
+  private failures(): Reasons {
+    return addReasons(this.reports.map((report) => report?.failures));
   }
 
   private outcome(
@@ -448,7 +443,7 @@ export class LiveRun {
   ): Outcome {
     for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
     const registry = this.merged();
-    settleLedger(registry, this.loaded.scenario.fleets, results, seen);
+    const droppedBy = settleLedger(registry, this.loaded.scenario.fleets, results, seen);
     const { loaded, updates, workerCount } = this;
     const { thresholds, broker } = loaded.scenario;
     const { system, user } = process.cpuUsage();
@@ -460,6 +455,7 @@ export class LiveRun {
       broker: broker?.url ?? 'embedded',
       protocol: this.protocol(),
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
+      droppedBy,
       durationMs,
       ...updates?.results(),
       performance: {
@@ -471,7 +467,8 @@ export class LiveRun {
         rssBytes: process.resourceUsage().maxRSS * 1024,
         generator: { ...health, missedSamples: missed },
         warnings: [...healthWarnings(health, missed), ...this.warnings],
-        disconnectReasons: this.reasons(),
+        disconnectReasons: addReasons(results.map(({ report }) => report.reasons)),
+        failedConnects: this.failures(),
       },
       ...(this.interrupted ? { interrupted: true } : {}),
       ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),
