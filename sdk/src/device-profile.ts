@@ -67,6 +67,11 @@ export interface DeviceEvents {
    * `cause` says which in words (docs/buffer.md).
    */
   onDropped?(device: Device, sequence: number, cause: string): void;
+  /**
+   * The broker ends connections over these messages, or refuses them: for a day the device goes on
+   * without them. `topic` is 'status', 'diagnostics' or 'shadow'.
+   */
+  onLeftOut?(device: Device, topic: string, reason: string): void;
   /** Where an update stands; what is reported to the server, as it happens. */
   onUpdateStage?(device: Device, stage: UpdateStage, reason: string): void;
 }

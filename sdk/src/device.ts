@@ -1,11 +1,20 @@
 // A device: sensors → SenML packs → buffer → MQTT, and commands the other way.
 // Composition only: what to do when is decided by the parts.
 
+import {
+  announce,
+  BIRTH,
+  birthRefused,
+  judgeEnd,
+  planAnnouncements,
+  resendBirth,
+  sideDueMs,
+  sideSaid,
+} from './announcements.ts';
 import { type Outbox, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
 import { Commands } from './commands/commands.ts';
 import { endDeepSleep } from './deep-sleep.ts';
 import type { DeviceProfile } from './device-profile.ts';
-import { writeDiagnostics } from './diagnostics.ts';
 import { Client } from './mqtt/client.ts';
 import type { ClientOwner } from './mqtt/client-owner.ts';
 import { PUBLISH_LATER, type PublishResult } from './mqtt/delivery.ts';
@@ -18,16 +27,14 @@ import type { Platform, Timer, TimerTarget } from './platform.ts';
 import { Sampler, type SamplerOwner } from './sampling/sampler.ts';
 import { Shadow, type ShadowOwner } from './shadow/shadow.ts';
 import type { ShadowValue } from './shadow/shadow-value.ts';
-import { isOffline, writeAsleepStatus, writeOnlineStatus } from './status.ts';
+import { SHADOW, type SideMessages, STATUS } from './side-messages.ts';
+import { isOffline, writeAsleepStatus } from './status.ts';
 import { subscriptionsOf } from './subscriptions.ts';
-import { isFinal, Uplink } from './uplink.ts';
+import { Uplink } from './uplink.ts';
 import { Wake } from './wake.ts';
 
-/** Session reference of the birth message, which is made anew instead of buffered. */
-const BIRTH = 0;
-
-/** How often diagnostics go out, besides at every connect. */
-export const DIAGNOSTICS_INTERVAL_MS = 24 * 3600 * 1000;
+/** A device that sleeps stays awake for what is due within this time. */
+const SOON_MS = 60000;
 /** Seconds after which the server takes a silent device for gone (MQTT 5). */
 const WILL_DELAY_S = 5;
 
@@ -51,6 +58,8 @@ export class DeviceCounters {
   commandsRefused = 0;
   commandsRepeated = 0;
   connects = 0;
+  /** Times that messages beside telemetry were left out for a day. */
+  leftOut = 0;
 }
 
 export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarget, UpdateOwner {
@@ -73,9 +82,12 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   readonly updater: Updater<Device> | undefined;
   /** Made when the first command comes. */
   private commands: Commands | undefined = undefined;
-  private diagnosticsDueMs = Number.POSITIVE_INFINITY;
+  /** Present once a connection ended early. */
+  side: SideMessages | undefined = undefined;
+  /** When diagnostics go out next. */
+  diagnosticsDueMs = Number.POSITIVE_INFINITY;
   /** When the birth goes out; Infinity = it did, or there is none. */
-  private birthDueMs = Number.POSITIVE_INFINITY;
+  birthDueMs = Number.POSITIVE_INFINITY;
   /** When the timer fires, so that it is not started again for a later deadline. */
   private armedMs = Number.POSITIVE_INFINITY;
 
@@ -169,7 +181,11 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   private endConnection(reason: string, sessionExpiryS?: number): void {
     const wasConnected = this.client.state === 'connected';
     this.client.stop(sessionExpiryS);
-    if (wasConnected) this.onDisconnected(reason, true);
+    if (!wasConnected) return;
+    if (this.side !== undefined) {
+      this.side.left(this.platform.clock.monotonicMs(), this.client.connectedMs);
+    }
+    this.disconnected(reason, true);
   }
 
   /** Connects now and sends what waits, where the device sleeps between its connections. */
@@ -236,7 +252,9 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
       ? undefined
       : { topic: shadowTopics.format(this.id, topic), correlation: undefined };
     const result = this.client.publish(BIRTH, topic, payload, 0, size, 0, false, whole);
-    return result !== PUBLISH_LATER;
+    if (result === PUBLISH_LATER) return false;
+    sideSaid(this, SHADOW);
+    return true;
   }
 
   /** For `Shadow`. */
@@ -260,10 +278,13 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
 
   /** True while messages can go out: connected, and all is said that comes first. */
   get isClear(): boolean {
-    if (this.client.state !== 'connected' || this.birthDueMs < Number.POSITIVE_INFINITY) {
-      return false;
-    }
-    return this.diagnosticsDueMs > this.platform.clock.monotonicMs();
+    return this.isClearFor(0);
+  }
+
+  /** The same, and nothing of it is due within `ms`. */
+  private isClearFor(ms: number): boolean {
+    const dueMs = Math.min(this.birthDueMs, this.diagnosticsDueMs);
+    return this.client.state === 'connected' && dueMs > this.platform.clock.monotonicMs() + ms;
   }
 
   /** Messages that wait or are in flight. */
@@ -303,13 +324,11 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   }
 
   onConnected(resumed: boolean): void {
-    const nowMs = this.platform.clock.monotonicMs();
     this.counters.connects += 1;
     this.uplink.connected(resumed);
     // Without a session the subscriptions come first.
-    if (resumed && this.shadow !== undefined) this.shadow.onConnected();
-    this.birthDueMs = this.profile.status ? nowMs : Number.POSITIVE_INFINITY;
-    this.diagnosticsDueMs = this.profile.diagnostics ? nowMs : Number.POSITIVE_INFINITY;
+    if (resumed && this.shadow !== undefined) this.shadow.onConnected(sideDueMs(this, SHADOW));
+    planAnnouncements(this);
     const { onConnected } = this.profile.events;
     if (onConnected !== undefined) onConnected(this);
     this.arm();
@@ -317,7 +336,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
 
   onSubscribed(): void {
     if (this.shadow === undefined) return;
-    this.shadow.onConnected();
+    this.shadow.onConnected(sideDueMs(this, SHADOW));
     this.drain();
     this.arm();
   }
@@ -329,6 +348,11 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   }
 
   onDisconnected(reason: string, wasConnected: boolean): void {
+    if (wasConnected) judgeEnd(this, reason);
+    this.disconnected(reason, wasConnected);
+  }
+
+  private disconnected(reason: string, wasConnected: boolean): void {
     this.birthDueMs = Number.POSITIVE_INFINITY;
     this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
     if (this.shadow !== undefined) this.shadow.onDisconnected();
@@ -347,7 +371,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     const { payloadEnd, payloadStart, topicEnd, topicStart } = packet;
     if (topics.matches(source, topicStart, topicEnd, this.id, 'status')) {
       if (this.profile.status && isOffline(source, payloadStart, payloadEnd)) {
-        this.birthDueMs = this.platform.clock.monotonicMs();
+        this.birthDueMs = sideDueMs(this, STATUS);
       }
       this.drain();
     } else if (topics.matches(source, topicStart, topicEnd, this.id, 'commands')) {
@@ -402,7 +426,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   onSettled(reference: number, reasonCode: number): void {
     if (reference === BIRTH) {
       if (reasonCode < UNSPECIFIED_ERROR) return;
-      if (!isFinal(reasonCode)) this.birthDueMs = this.uplink.refusedPauseEndMs();
+      birthRefused(this, reasonCode);
       this.arm();
       return;
     }
@@ -411,13 +435,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   }
 
   resend(reference: number): PublishResult {
-    if (reference !== BIRTH) return this.uplink.resend(reference);
-    const scratch = this.platform.memory.scratch;
-    const end = this.writeBirth(scratch);
-    const result = this.client.publishAgain('status', scratch, 0, end, true);
-    // The old birth says the same as a new one would.
-    if (result !== PUBLISH_LATER) this.birthDueMs = Number.POSITIVE_INFINITY;
-    return result;
+    return reference === BIRTH ? resendBirth(this) : this.uplink.resend(reference);
   }
 
   onPack(sequence: number, scheduledMs: number, size: number, priority: Priority): void {
@@ -431,8 +449,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   /** Sends what waits, and first what is to be said first. */
   private drain(): void {
     if (this.client.state !== 'connected') return;
-    if (this.birthDueMs < Number.POSITIVE_INFINITY && !this.publishBirth()) return;
-    if (this.diagnosticsDueMs < Number.POSITIVE_INFINITY) this.publishDiagnostics();
+    if (!announce(this)) return;
     this.uplink.drain();
     if (this.shadow !== undefined) this.shadow.pump();
     if (this.wake !== undefined) this.wake.rested(this.isAtRest);
@@ -447,38 +464,15 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   private get isAtRest(): boolean {
     const hasCommands =
       this.commands !== undefined && this.commands.nextDeadlineMs() < Number.POSITIVE_INFINITY;
-    if (!this.isClear || hasCommands || (this.shadow !== undefined && !this.shadow.isSettled)) {
+    if (
+      !this.isClearFor(SOON_MS) ||
+      hasCommands ||
+      (this.shadow !== undefined && !this.shadow.isSettled)
+    ) {
       return false;
     }
     if (this.updater !== undefined && this.updater.isBusy) return false;
     return this.pendingCount + this.client.inflightCount === 0;
-  }
-
-  private writeBirth(target: Uint8Array): number {
-    const clock = this.platform.clock;
-    const sinceMs = clock.epochMs() - (clock.monotonicMs() - this.client.connectedMs);
-    return writeOnlineStatus(target, 0, sinceMs);
-  }
-
-  /** False when there is no room for it now; true also when it is not due yet. */
-  private publishBirth(): boolean {
-    if (this.birthDueMs > this.platform.clock.monotonicMs()) return true;
-    const scratch = this.platform.memory.scratch;
-    const end = this.writeBirth(scratch);
-    if (this.client.publish(BIRTH, 'status', scratch, 0, end, 1, true) === PUBLISH_LATER) {
-      return false;
-    }
-    this.birthDueMs = Number.POSITIVE_INFINITY;
-    return true;
-  }
-
-  private publishDiagnostics(): void {
-    const nowMs = this.platform.clock.monotonicMs();
-    if (nowMs < this.diagnosticsDueMs) return;
-    const scratch = this.platform.memory.scratch;
-    const end = writeDiagnostics(scratch, 0, this);
-    const result = this.client.publish(BIRTH, 'diagnostics', scratch, 0, end, 0, false);
-    if (result !== PUBLISH_LATER) this.diagnosticsDueMs = nowMs + DIAGNOSTICS_INTERVAL_MS;
   }
 
   /** Starts the timer for the next deadline, unless it fires before that anyway. */

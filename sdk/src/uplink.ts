@@ -21,7 +21,6 @@ import {
   NOT_AUTHORIZED,
   PACKET_TOO_LARGE,
   PAYLOAD_FORMAT_INVALID,
-  SUCCESS,
   TOPIC_NAME_INVALID,
   UNSPECIFIED_ERROR,
 } from './mqtt/reason-codes.ts';
@@ -45,9 +44,8 @@ export class Uplink implements OutboxOwner {
   private readonly device: Device;
   /** No publish before this time: the server asked for less. */
   private pausedUntilMs = 0;
-  private refusedInRow = 0;
-  /** Reason code of the last of these; SUCCESS once the server took another. */
-  private refusal = SUCCESS;
+  /** Refusals in a row that a retry may mend, times 256, and the reason code of the last. */
+  private refusals = 0;
   /**
    * Messages of the backlog that may be in flight at once: one more per window taken, half as many
    * after a refusal (additive increase, multiplicative decrease: Chiu and Jain 1989).
@@ -95,7 +93,7 @@ export class Uplink implements OutboxOwner {
   /** Nothing comes out at the other end, or not as fast as it comes in. */
   private causeOfFull(): number {
     if (!this.device.isConnected) return BUFFER_FULL_OFFLINE;
-    return this.refusal === SUCCESS ? BUFFER_FULL : this.refusal;
+    return this.refusals === 0 ? BUFFER_FULL : this.refusals & 255;
   }
 
   private dropped(kind: number, sequence: number, cause: number): void {
@@ -166,18 +164,16 @@ export class Uplink implements OutboxOwner {
     const isBacklog = this.isBacklog(at);
     if (isBacklog && this.backlogCount > 0) this.backlogCount -= 1;
     if (reasonCode < UNSPECIFIED_ERROR) {
-      this.refusedInRow = 0;
-      this.refusal = SUCCESS;
+      this.refusals = 0;
       if (isBacklog) this.backlogMax += 1 / this.backlogMax;
       this.release(at);
     } else if (isFinal(reasonCode)) {
       this.drop(at, reasonCode);
     } else {
-      this.refusal = reasonCode;
       // The server cannot take it now: keep it and ask less often (full jitter, doubling).
       outbox.setWaiting(at);
       this.backlogMax = Math.max(1, this.backlogMax / 2);
-      this.pausedUntilMs = this.refusedPauseEndMs();
+      this.pausedUntilMs = this.refusedPauseEndMs(reasonCode);
     }
   }
 
@@ -198,10 +194,12 @@ export class Uplink implements OutboxOwner {
   }
 
   /** The end of a pause after a refusal: each in a row doubles its window. */
-  refusedPauseEndMs(): number {
+  refusedPauseEndMs(reasonCode: number): number {
     const { platform } = this.device;
-    const inMs = pauseMs(platform, REFUSED_PAUSE_MS_MIN, REFUSED_PAUSE_MS_MAX, this.refusedInRow);
-    this.refusedInRow += 1;
+    const count = this.refusals >> 8;
+    const inMs = pauseMs(platform, REFUSED_PAUSE_MS_MIN, REFUSED_PAUSE_MS_MAX, count);
+    // A count that no pause tells apart any more stays.
+    this.refusals = (Math.min(count + 1, 255) << 8) | reasonCode;
     return platform.clock.monotonicMs() + inMs;
   }
 

@@ -2,8 +2,8 @@
 // broker model.
 
 import { describe, expect, test } from 'vitest';
+import { DIAGNOSTICS_INTERVAL_MS } from '../src/announcements.ts';
 import { PRIORITY_HIGH } from '../src/buffer/outbox.ts';
-import { DIAGNOSTICS_INTERVAL_MS } from '../src/device.ts';
 import type { DeviceOptions } from '../src/device-profile.ts';
 import { reasonName } from '../src/mqtt/reason-codes.ts';
 import { offlineStatus } from '../src/status.ts';

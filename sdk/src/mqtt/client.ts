@@ -42,7 +42,6 @@ import { type PacketTarget, Receiver } from './receiver.ts';
 import type { Session } from './session.ts';
 import { refusesVersion, type VersionChooser, versionChooser } from './version-choice.ts';
 import { reducedWill, WILL_WHOLE, willMaxAfter } from './will.ts';
-import { writeConnect } from './write.ts';
 
 /**
  * A connection that lasted this long ends the series of failures that backoff counts, when the server
@@ -59,8 +58,6 @@ export class Client implements PacketTarget {
   oversizeCount = 0;
   subscribeRefusedCount = 0;
 
-  private readonly platform: Platform;
-  private readonly profile: ClientProfile;
   private readonly owner: ClientOwner;
   private readonly connection: Connection;
   private readonly delivery: Delivery;
@@ -81,14 +78,21 @@ export class Client implements PacketTarget {
   private deadlineMs = Number.POSITIVE_INFINITY;
 
   constructor(platform: Platform, profile: ClientProfile, session: Session, owner: ClientOwner) {
-    this.platform = platform;
-    this.profile = profile;
     this.owner = owner;
     this.connection = new Connection(platform);
     this.delivery = new Delivery(this.connection, profile, session, owner);
     this.receiver = new Receiver(platform.memory, profile.packetSizeMax, this);
     const nowMs = platform.clock.monotonicMs();
     this.versionChoice = versionChooser(profile.protocol, platform, nowMs);
+  }
+
+  // Its parts have them: a second field would take RAM in every device.
+  private get platform(): Platform {
+    return this.connection.platform;
+  }
+
+  private get profile(): ClientProfile {
+    return this.delivery.profile;
   }
 
   /** The version of the present or last connection. */
@@ -98,9 +102,7 @@ export class Client implements PacketTarget {
 
   /** Why a packet that is too large goes out on no connection like this one. */
   get sizeRefusal(): number {
-    const { memory, packetSizeMax } = this.connection;
-    const isServers = packetSizeMax > 0 && packetSizeMax < memory.transmit.length;
-    return isServers ? PACKET_TOO_LARGE : LARGER_THAN_PACKET;
+    return this.connection.isServersLimit ? PACKET_TOO_LARGE : LARGER_THAN_PACKET;
   }
 
   /** Messages that the server has not settled yet. */
@@ -207,22 +209,10 @@ export class Client implements PacketTarget {
       this.connection.version === 4
         ? profile.sessionExpiryS === 0 || this.wipe === 'wanted'
         : this.held === 'nothing';
-    const end = writeConnect(this.platform.memory.transmit, 0, this.connection.version, {
-      clientId: owner.id,
-      cleanStart,
-      keepAliveS: Math.min(65535, Math.ceil(profile.keepAliveMs / 1000)),
-      username: profile.username,
-      password: profile.password,
-      will: reducedWill(owner.will(), this.willMax),
-      sessionExpiryS: profile.sessionExpiryS,
-      receiveMaximum: profile.receiveMax,
-      maximumPacketSize: profile.packetSizeMax,
-    });
-    if (end > this.platform.memory.transmit.length || end > this.connection.room) {
+    const will = reducedWill(owner.will(), this.willMax);
+    if (!this.connection.connect(profile, owner.id, cleanStart, will)) {
       this.lost('CONNECT does not fit in the transmit buffer');
-      return;
     }
-    this.connection.flush(end);
   }
 
   onWritable(room: number): void {

@@ -2,7 +2,8 @@
 // spoken on it, and what the server announced when it accepted.
 
 import type { ConnectOptions, Memory, Platform, Stream, StreamHandlers } from '../platform.ts';
-import type { Packet, ProtocolVersion, Qos, Subscription } from './packet.ts';
+import type { ClientProfile } from './client-profile.ts';
+import type { Packet, ProtocolVersion, Qos, Subscription, Will } from './packet.ts';
 import {
   PACKET_TOO_LARGE,
   SHARED_SUBSCRIPTIONS_NOT_SUPPORTED,
@@ -10,7 +11,7 @@ import {
   WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED,
 } from './reason-codes.ts';
 import { isShared } from './topic.ts';
-import { writeAck, writeDisconnect, writePingreq, writeSubscribe } from './write.ts';
+import { writeAck, writeConnect, writeDisconnect, writePingreq, writeSubscribe } from './write.ts';
 
 /** Largest acknowledgement: header 2, packet id 2, reason 1, property length 1. */
 export const ACK_SIZE_MAX = 6;
@@ -27,6 +28,8 @@ const FILTER_COUNT_MAX = 8;
 const RETAIN = 1;
 const WILDCARD = 2;
 const SHARED = 4;
+const STARVED = 8;
+const ALIAS_KNOWN = 16;
 
 export class Connection {
   version: ProtocolVersion = 5;
@@ -42,8 +45,6 @@ export class Connection {
   room = 0;
   /** Room that belongs to the answers to what was read and is not handled yet. */
   reserved = 0;
-  /** True when a packet waits for room that is only reserved. */
-  starved = false;
   /** What the server announced in CONNACK (MQTT 5 §3.2.2.3). */
   receiveMaximum = 65535;
   qosMax: Qos = 2;
@@ -51,10 +52,8 @@ export class Connection {
   packetSizeMax = 0;
   /** Topic aliases that the server takes; 0 = none. */
   topicAliasMaximum = 0;
-  /** What it has, in bits: one number takes less RAM than three flags. */
+  /** What it has, and two flags of ours: one number takes less RAM than five. */
   private features = RETAIN | WILDCARD | SHARED;
-  /** True once a PUBLISH on this connection has introduced the alias. */
-  aliasKnown = false;
   /** Counts streams, so that a loop over one notices that a handler opened another. */
   epoch = 0;
   readonly platform: Platform;
@@ -74,8 +73,55 @@ export class Connection {
     this.stream = this.platform.connect(options, handlers, target);
   }
 
+  /** Sends CONNECT; false when it is too large. */
+  connect(
+    profile: ClientProfile,
+    clientId: string,
+    cleanStart: boolean,
+    will: Will | undefined,
+  ): boolean {
+    const { transmit } = this.platform.memory;
+    const end = writeConnect(transmit, 0, this.version, {
+      clientId,
+      cleanStart,
+      keepAliveS: Math.min(65535, Math.ceil(profile.keepAliveMs / 1000)),
+      username: profile.username,
+      password: profile.password,
+      will,
+      sessionExpiryS: profile.sessionExpiryS,
+      receiveMaximum: profile.receiveMax,
+      maximumPacketSize: profile.packetSizeMax,
+    });
+    if (end > transmit.length || end > this.room) return false;
+    this.flush(end);
+    return true;
+  }
+
+  /** True where the server's Maximum Packet Size bounds our packets, and not the transmit buffer. */
+  get isServersLimit(): boolean {
+    return this.packetSizeMax > 0 && this.packetSizeMax < this.platform.memory.transmit.length;
+  }
+
   get retainAvailable(): boolean {
     return (this.features & RETAIN) !== 0;
+  }
+
+  /** True when a packet waits for room that is only reserved. */
+  get starved(): boolean {
+    return (this.features & STARVED) !== 0;
+  }
+
+  set starved(is: boolean) {
+    this.features = is ? this.features | STARVED : this.features & ~STARVED;
+  }
+
+  /** True once a PUBLISH on this connection has introduced the alias. */
+  get aliasKnown(): boolean {
+    return (this.features & ALIAS_KNOWN) !== 0;
+  }
+
+  set aliasKnown(is: true) {
+    if (is) this.features |= ALIAS_KNOWN;
   }
 
   get isOpen(): boolean {
@@ -92,7 +138,6 @@ export class Connection {
       (packet.retainAvailable ? RETAIN : 0) |
       (packet.wildcardAvailable ? WILDCARD : 0) |
       (packet.sharedAvailable ? SHARED : 0);
-    this.aliasKnown = false;
   }
 
   /**

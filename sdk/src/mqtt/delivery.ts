@@ -52,7 +52,7 @@ export class Delivery {
   /** When `overdue` is wanted next; Infinity = never. */
   dueMs = Number.POSITIVE_INFINITY;
   private readonly connection: Connection;
-  private readonly profile: ClientProfile;
+  readonly profile: ClientProfile;
   private readonly owner: DeliveryOwner;
   /** Entries [resendIndex, resendCount) of the session are still to be sent again. */
   private resendIndex = 0;

@@ -18,7 +18,6 @@ import type { LoadedScenario } from '../scenario/load.ts';
 import { hasFirmware, type Scenario } from '../scenario/schema.ts';
 import { Child, moduleUrl } from './child.ts';
 import { Cleaner } from './cleaner.ts';
-import { addReasons } from './disconnect-reasons.ts';
 import { healthWarnings, worstHealth } from './health.ts';
 import { checkHost } from './host-guard.ts';
 import type {
@@ -36,6 +35,7 @@ import type {
   WorkerTask,
 } from './messages.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
+import { addReasons, warningsOf } from './reasons.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 import { runId } from './run-id.ts';
 import { settleLedger } from './settle-ledger.ts';
@@ -466,7 +466,11 @@ export class LiveRun {
         cpuMs: Math.round((user + system) / 1000),
         rssBytes: process.resourceUsage().maxRSS * 1024,
         generator: { ...health, missedSamples: missed },
-        warnings: [...healthWarnings(health, missed), ...this.warnings],
+        warnings: [
+          ...healthWarnings(health, missed),
+          ...warningsOf(addReasons(results.map(({ report }) => report.findings))),
+          ...this.warnings,
+        ],
         disconnectReasons: addReasons(results.map(({ report }) => report.reasons)),
         failedConnects: this.failures(),
       },

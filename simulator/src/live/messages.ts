@@ -60,6 +60,8 @@ export interface WorkerReport {
   /** Why connections ended, and why connects failed. */
   readonly reasons: Reasons;
   readonly failures: Reasons;
+  /** What the broker did not take of what devices say and ask beside telemetry. */
+  readonly findings: Reasons;
   /** Connections accepted, by MQTT version. */
   readonly versions: Readonly<Record<'4' | '5', number>>;
 }

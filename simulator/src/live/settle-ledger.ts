@@ -4,8 +4,8 @@ import { type FleetAccount, settleDevice } from '../ledger/account.ts';
 import { SequenceSet } from '../ledger/sequence-set.ts';
 import type { Registry } from '../metrics/registry.ts';
 import type { Fleet } from '../scenario/schema.ts';
-import { addReasons } from './disconnect-reasons.ts';
 import type { Reasons, WorkerResult } from './messages.ts';
+import { addReasons } from './reasons.ts';
 
 /**
  * Adds the ledger's terms to `registry`; `seen` has ranges of observed sequences by device. Returns

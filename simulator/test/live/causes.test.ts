@@ -86,3 +86,34 @@ describe.skipIf(!hasMosquitto('causes of drops and failed connects'))('the summa
     expect(metrics.connect_failures).toMatchObject({ value: sum(performance.failedConnects) });
   });
 });
+
+describe.skipIf(!hasMosquitto('an ACL that closes'))('an ACL that denies diagnostics', () => {
+  /** mosquitto 2.0.11 without a bound on its queues closes over what an ACL denies. */
+  function aclWithoutDiagnostics(): string {
+    const file = join(folder, 'no-diagnostics.acl');
+    const topics = ['status', 'telemetry'].map((topic) => `topic write devices/+/${topic}`);
+    writeFileSync(file, ['topic read devices/#', ...topics, ''].join('\n'));
+    return `acl_file ${file}\nmax_queued_messages 0`;
+  }
+
+  test.concurrent.each(['3.1.1', 5])('keeps no device from its work, MQTT %s', async (protocol) => {
+    const fleet = { ...DEVICE, protocol, retry: { max: '1s' } };
+    const name = `no-diagnostics-${protocol === 5 ? 5 : 4}`;
+    const summary = await summaryOf(name, aclWithoutDiagnostics(), fleet);
+    const { ledger, metrics } = summary;
+    expect(ledger).toMatchObject({ observed: ledger.produced, balanced: true });
+    expect(metrics.devices_connected).toMatchObject({ value: 5 });
+    // Each device came back twice; before it did so for as long as the run went on.
+    const { value } = metrics.reconnects as { value: number };
+    expect(value).toBeGreaterThan(0);
+    expect(value).toBeLessThanOrEqual(10);
+  });
+});
+
+test.skipIf(!hasMosquitto('warnings'))('a refused subscription is a warning', async () => {
+  const fleet = { ...DEVICE, subscribe: [`news/${'x'.repeat(150)}`] };
+  const { performance } = await summaryOf('long-filter', 'max_packet_size 150', fleet);
+  expect(performance.warnings).toContain(
+    `no subscription to news/${'x'.repeat(150)}: Packet too large (5 times)`,
+  );
+});
