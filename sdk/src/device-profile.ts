@@ -49,7 +49,7 @@ export interface Sensor {
 /** What a device tells the program around it. Shared by all devices of a profile. */
 export interface DeviceEvents {
   onConnected?(device: Device): void;
-  /** `wasConnected`: once for each `onConnected`; false for an attempt that failed. */
+  /** `wasConnected`: once for each `onConnected`; false for an attempt that came to nothing. */
   onDisconnected?(device: Device, reason: string, wasConnected: boolean): void;
   /** The server takes no such subscription, for this reason; the device goes on without it. */
   onSubscriptionRefused?(device: Device, filter: string, reason: string): void;

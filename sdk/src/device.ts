@@ -177,15 +177,16 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     this.arm();
   }
 
-  /** Says DISCONNECT, and tells the program where it had been told of the connection. */
+  /** Says DISCONNECT, and tells the program of the end of a connection, or of an attempt. */
   private endConnection(reason: string, sessionExpiryS?: number): void {
-    const wasConnected = this.client.state === 'connected';
+    const { state } = this.client;
+    const wasConnected = state === 'connected';
     this.client.stop(sessionExpiryS);
-    if (!wasConnected) return;
-    if (this.side !== undefined) {
+    if (state === 'idle' || state === 'waiting') return;
+    if (wasConnected && this.side !== undefined) {
       this.side.left(this.platform.clock.monotonicMs(), this.client.connectedMs);
     }
-    this.disconnected(reason, true);
+    this.disconnected(reason, wasConnected);
   }
 
   /** Connects now and sends what waits, where the device sleeps between its connections. */

@@ -53,6 +53,23 @@ test('a filter that fits no packet is named, and the device goes on', () => {
   expect(scene.device.client.subscribeRefusedCount).toBe(1);
 });
 
+test('an attempt that the device gives up is told too', () => {
+  const gauge = new Gauge();
+  const scene = new DeviceScene({ events: gauge.events });
+  scene.broker.silent = true;
+  scene.start();
+  scene.world.advance(100);
+  scene.stop();
+  expect(gauge).toMatchObject({ value: 0, failures: 1 });
+  // Between two attempts there is none.
+  scene.link.refusal = 'down';
+  scene.start();
+  scene.world.advance(5);
+  expect(gauge.failures).toBe(2);
+  scene.stop();
+  expect(gauge.failures).toBe(2);
+});
+
 type Act = 'cut' | 'crash' | 'stop' | 'start' | 'reconnect' | 'retire' | 'silent' | 'limit' | 'in';
 
 describe('onDisconnected comes once for each onConnected', () => {

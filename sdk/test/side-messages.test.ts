@@ -197,7 +197,7 @@ describe('what is no refusal leaves nothing out', () => {
     }
     expect(counts.connects).toBeGreaterThan(1000);
     // Three times in a row just after the same of them: that can be chance, but it is rare.
-    expect(counts.leftOut).toBeLessThan(counts.connects / 200);
+    expect(counts.leftOut).toBeLessThan(counts.connects / 100);
   });
 
   test('ends of the device’s own', () => {
