@@ -61,7 +61,7 @@ class FlotillaLoad implements Load {
     return {
       produced: accounts.reduce((sum, { produced }) => sum + produced, 0),
       pending: accounts.reduce((sum, { pending }) => sum + pending.length, 0),
-      dropped: accounts.reduce((sum, { dropped }) => sum + dropped.length, 0),
+      dropped: accounts.reduce((sum, { dropped }) => sum + Object.keys(dropped).length, 0),
       missed: results.reduce((sum, { report }) => sum + report.missedSamples, 0),
     };
   }

@@ -49,8 +49,10 @@ export interface Sensor {
 /** What a device tells the program around it. Shared by all devices of a profile. */
 export interface DeviceEvents {
   onConnected?(device: Device): void;
-  /** `wasConnected` is false for an attempt that failed. */
+  /** `wasConnected`: once for each `onConnected`; false for an attempt that came to nothing. */
   onDisconnected?(device: Device, reason: string, wasConnected: boolean): void;
+  /** The server takes no such subscription, for this reason; the device goes on without it. */
+  onSubscriptionRefused?(device: Device, filter: string, reason: string): void;
   /** A telemetry message was put in the buffer. */
   onProduced?(device: Device, sequence: number): void;
   /**
@@ -60,8 +62,16 @@ export interface DeviceEvents {
   onAcknowledged?(device: Device, sequence: number, scheduledMs: number, buffered: boolean): void;
   /** A message of a subscription of the profile's own; byte ranges are valid until the return. */
   onMessage?(device: Device, packet: Packet, source: Uint8Array): void;
-  /** A telemetry message was given up: the buffer was full, or the server refused it for good. */
-  onDropped?(device: Device, sequence: number): void;
+  /**
+   * A telemetry message was given up: the buffer was full, it was too large, or the server refused it;
+   * `cause` says which in words (docs/buffer.md).
+   */
+  onDropped?(device: Device, sequence: number, cause: string): void;
+  /**
+   * The broker ends connections over these messages, or refuses them: for a day the device goes on
+   * without them. `topic` is 'status', 'diagnostics' or 'shadow'.
+   */
+  onLeftOut?(device: Device, topic: string, reason: string): void;
   /** Where an update stands; what is reported to the server, as it happens. */
   onUpdateStage?(device: Device, stage: UpdateStage, reason: string): void;
 }

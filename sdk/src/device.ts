@@ -1,16 +1,25 @@
 // A device: sensors → SenML packs → buffer → MQTT, and commands the other way.
 // Composition only: what to do when is decided by the parts.
 
+import {
+  announce,
+  BIRTH,
+  birthRefused,
+  judgeEnd,
+  planAnnouncements,
+  resendBirth,
+  sideDueMs,
+  sideSaid,
+} from './announcements.ts';
 import { type Outbox, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
 import { Commands } from './commands/commands.ts';
 import { endDeepSleep } from './deep-sleep.ts';
 import type { DeviceProfile } from './device-profile.ts';
-import { writeDiagnostics } from './diagnostics.ts';
 import { Client } from './mqtt/client.ts';
 import type { ClientOwner } from './mqtt/client-owner.ts';
 import { PUBLISH_LATER, type PublishResult } from './mqtt/delivery.ts';
 import type { Packet, Subscription, Will } from './mqtt/packet.ts';
-import { UNSPECIFIED_ERROR } from './mqtt/reason-codes.ts';
+import { reasonName, UNSPECIFIED_ERROR } from './mqtt/reason-codes.ts';
 import { Session } from './mqtt/session.ts';
 import type { UpdateOwner, Updater } from './ota/update-client.ts';
 import type { UpdateStage } from './ota/update-state.ts';
@@ -18,16 +27,14 @@ import type { Platform, Timer, TimerTarget } from './platform.ts';
 import { Sampler, type SamplerOwner } from './sampling/sampler.ts';
 import { Shadow, type ShadowOwner } from './shadow/shadow.ts';
 import type { ShadowValue } from './shadow/shadow-value.ts';
-import { isOffline, writeAsleepStatus, writeOnlineStatus } from './status.ts';
+import { SHADOW, type SideMessages, STATUS } from './side-messages.ts';
+import { isOffline, writeAsleepStatus } from './status.ts';
 import { subscriptionsOf } from './subscriptions.ts';
-import { isFinal, Uplink } from './uplink.ts';
+import { Uplink } from './uplink.ts';
 import { Wake } from './wake.ts';
 
-/** Session reference of the birth message, which is made anew instead of buffered. */
-const BIRTH = 0;
-
-/** How often diagnostics go out, besides at every connect. */
-export const DIAGNOSTICS_INTERVAL_MS = 24 * 3600 * 1000;
+/** A device that sleeps stays awake for what is due within this time. */
+const SOON_MS = 60000;
 /** Seconds after which the server takes a silent device for gone (MQTT 5). */
 const WILL_DELAY_S = 5;
 
@@ -40,13 +47,19 @@ export interface DeviceIdentity {
 
 /** Counters of everything bounded; each only grows. */
 export class DeviceCounters {
+  /** Messages given up, for whatever cause. */
   dropped = 0;
+  /** Those of them that the server refused for good. */
   refused = 0;
+  /** Those of them that were larger than the buffer, than a packet, or than the server takes. */
+  tooLarge = 0;
   unconfirmed = 0;
   commands = 0;
   commandsRefused = 0;
   commandsRepeated = 0;
   connects = 0;
+  /** Times that messages beside telemetry were left out for a day. */
+  leftOut = 0;
 }
 
 export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarget, UpdateOwner {
@@ -69,9 +82,12 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   readonly updater: Updater<Device> | undefined;
   /** Made when the first command comes. */
   private commands: Commands | undefined = undefined;
-  private diagnosticsDueMs = Number.POSITIVE_INFINITY;
+  /** Present once a connection ended early. */
+  side: SideMessages | undefined = undefined;
+  /** When diagnostics go out next. */
+  diagnosticsDueMs = Number.POSITIVE_INFINITY;
   /** When the birth goes out; Infinity = it did, or there is none. */
-  private birthDueMs = Number.POSITIVE_INFINITY;
+  birthDueMs = Number.POSITIVE_INFINITY;
   /** When the timer fires, so that it is not started again for a later deadline. */
   private armedMs = Number.POSITIVE_INFINITY;
 
@@ -136,8 +152,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     }
     if (this.wake !== undefined) this.wake.stop();
     if (this.updater !== undefined) this.updater.stop();
-    this.client.stop();
-    this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
+    this.endConnection('stopped');
     this.timer.stop();
     this.armedMs = Number.POSITIVE_INFINITY;
   }
@@ -150,17 +165,28 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     this.stopSampling();
     const { offlineStatus, status } = this.profile;
     if (status) this.client.publish(BIRTH, 'status', offlineStatus, 0, 0, 0, true);
-    this.client.stop(0);
+    this.endConnection('retired', 0);
     this.stop();
   }
 
   /** Says DISCONNECT and connects again at once, keeping session and buffer. */
   reconnect(): void {
     if (this.client.state !== 'connected') return;
-    this.client.stop();
-    this.onDisconnected('reconnect', true);
+    this.endConnection('reconnect');
     this.client.start();
     this.arm();
+  }
+
+  /** Says DISCONNECT, and tells the program of the end of a connection, or of an attempt. */
+  private endConnection(reason: string, sessionExpiryS?: number): void {
+    const { state } = this.client;
+    const wasConnected = state === 'connected';
+    this.client.stop(sessionExpiryS);
+    if (state === 'idle' || state === 'waiting') return;
+    if (wasConnected && this.side !== undefined) {
+      this.side.left(this.platform.clock.monotonicMs(), this.client.connectedMs);
+    }
+    this.disconnected(reason, wasConnected);
   }
 
   /** Connects now and sends what waits, where the device sleeps between its connections. */
@@ -172,15 +198,13 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   /** For `Wake`: ends the connection until `untilMs`, keeping the session. */
   goToSleep(untilMs: number): void {
     const { client, platform } = this;
-    const wasConnected = client.state === 'connected';
     if (this.profile.status) {
       const { clock, memory } = platform;
       const untilEpochMs = clock.epochMs() + untilMs - clock.monotonicMs();
       const end = writeAsleepStatus(memory.scratch, 0, untilEpochMs);
       client.publish(BIRTH, 'status', memory.scratch, 0, end, 0, true);
     }
-    client.stop();
-    this.onDisconnected('asleep', wasConnected);
+    this.endConnection('asleep');
   }
 
   /** For deep sleep: true when RAM has nothing that would be lost, as of now. */
@@ -229,7 +253,9 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
       ? undefined
       : { topic: shadowTopics.format(this.id, topic), correlation: undefined };
     const result = this.client.publish(BIRTH, topic, payload, 0, size, 0, false, whole);
-    return result !== PUBLISH_LATER;
+    if (result === PUBLISH_LATER) return false;
+    sideSaid(this, SHADOW);
+    return true;
   }
 
   /** For `Shadow`. */
@@ -253,10 +279,13 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
 
   /** True while messages can go out: connected, and all is said that comes first. */
   get isClear(): boolean {
-    if (this.client.state !== 'connected' || this.birthDueMs < Number.POSITIVE_INFINITY) {
-      return false;
-    }
-    return this.diagnosticsDueMs > this.platform.clock.monotonicMs();
+    return this.isClearFor(0);
+  }
+
+  /** The same, and nothing of it is due within `ms`. */
+  private isClearFor(ms: number): boolean {
+    const dueMs = Math.min(this.birthDueMs, this.diagnosticsDueMs);
+    return this.client.state === 'connected' && dueMs > this.platform.clock.monotonicMs() + ms;
   }
 
   /** Messages that wait or are in flight. */
@@ -296,13 +325,11 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   }
 
   onConnected(resumed: boolean): void {
-    const nowMs = this.platform.clock.monotonicMs();
     this.counters.connects += 1;
     this.uplink.connected(resumed);
     // Without a session the subscriptions come first.
-    if (resumed && this.shadow !== undefined) this.shadow.onConnected();
-    this.birthDueMs = this.profile.status ? nowMs : Number.POSITIVE_INFINITY;
-    this.diagnosticsDueMs = this.profile.diagnostics ? nowMs : Number.POSITIVE_INFINITY;
+    if (resumed && this.shadow !== undefined) this.shadow.onConnected(sideDueMs(this, SHADOW));
+    planAnnouncements(this);
     const { onConnected } = this.profile.events;
     if (onConnected !== undefined) onConnected(this);
     this.arm();
@@ -310,12 +337,23 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
 
   onSubscribed(): void {
     if (this.shadow === undefined) return;
-    this.shadow.onConnected();
+    this.shadow.onConnected(sideDueMs(this, SHADOW));
     this.drain();
     this.arm();
   }
 
+  onSubscriptionRefused(filter: string, reasonCode: number): void {
+    const { onSubscriptionRefused } = this.profile.events;
+    if (onSubscriptionRefused === undefined) return;
+    onSubscriptionRefused(this, filter, reasonName(reasonCode, this.client.version));
+  }
+
   onDisconnected(reason: string, wasConnected: boolean): void {
+    if (wasConnected) judgeEnd(this, reason);
+    this.disconnected(reason, wasConnected);
+  }
+
+  private disconnected(reason: string, wasConnected: boolean): void {
     this.birthDueMs = Number.POSITIVE_INFINITY;
     this.diagnosticsDueMs = Number.POSITIVE_INFINITY;
     if (this.shadow !== undefined) this.shadow.onDisconnected();
@@ -334,7 +372,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
     const { payloadEnd, payloadStart, topicEnd, topicStart } = packet;
     if (topics.matches(source, topicStart, topicEnd, this.id, 'status')) {
       if (this.profile.status && isOffline(source, payloadStart, payloadEnd)) {
-        this.birthDueMs = this.platform.clock.monotonicMs();
+        this.birthDueMs = sideDueMs(this, STATUS);
       }
       this.drain();
     } else if (topics.matches(source, topicStart, topicEnd, this.id, 'commands')) {
@@ -389,8 +427,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   onSettled(reference: number, reasonCode: number): void {
     if (reference === BIRTH) {
       if (reasonCode < UNSPECIFIED_ERROR) return;
-      this.counters.refused += 1;
-      if (!isFinal(reasonCode)) this.birthDueMs = this.uplink.refusedPauseEndMs();
+      birthRefused(this, reasonCode);
       this.arm();
       return;
     }
@@ -399,13 +436,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   }
 
   resend(reference: number): PublishResult {
-    if (reference !== BIRTH) return this.uplink.resend(reference);
-    const scratch = this.platform.memory.scratch;
-    const end = this.writeBirth(scratch);
-    const result = this.client.publishAgain('status', scratch, 0, end, true);
-    // The old birth says the same as a new one would.
-    if (result !== PUBLISH_LATER) this.birthDueMs = Number.POSITIVE_INFINITY;
-    return result;
+    return reference === BIRTH ? resendBirth(this) : this.uplink.resend(reference);
   }
 
   onPack(sequence: number, scheduledMs: number, size: number, priority: Priority): void {
@@ -419,8 +450,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   /** Sends what waits, and first what is to be said first. */
   private drain(): void {
     if (this.client.state !== 'connected') return;
-    if (this.birthDueMs < Number.POSITIVE_INFINITY && !this.publishBirth()) return;
-    if (this.diagnosticsDueMs < Number.POSITIVE_INFINITY) this.publishDiagnostics();
+    if (!announce(this)) return;
     this.uplink.drain();
     if (this.shadow !== undefined) this.shadow.pump();
     if (this.wake !== undefined) this.wake.rested(this.isAtRest);
@@ -435,38 +465,15 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   private get isAtRest(): boolean {
     const hasCommands =
       this.commands !== undefined && this.commands.nextDeadlineMs() < Number.POSITIVE_INFINITY;
-    if (!this.isClear || hasCommands || (this.shadow !== undefined && !this.shadow.isSettled)) {
+    if (
+      !this.isClearFor(SOON_MS) ||
+      hasCommands ||
+      (this.shadow !== undefined && !this.shadow.isSettled)
+    ) {
       return false;
     }
     if (this.updater !== undefined && this.updater.isBusy) return false;
     return this.pendingCount + this.client.inflightCount === 0;
-  }
-
-  private writeBirth(target: Uint8Array): number {
-    const clock = this.platform.clock;
-    const sinceMs = clock.epochMs() - (clock.monotonicMs() - this.client.connectedMs);
-    return writeOnlineStatus(target, 0, sinceMs);
-  }
-
-  /** False when there is no room for it now; true also when it is not due yet. */
-  private publishBirth(): boolean {
-    if (this.birthDueMs > this.platform.clock.monotonicMs()) return true;
-    const scratch = this.platform.memory.scratch;
-    const end = this.writeBirth(scratch);
-    if (this.client.publish(BIRTH, 'status', scratch, 0, end, 1, true) === PUBLISH_LATER) {
-      return false;
-    }
-    this.birthDueMs = Number.POSITIVE_INFINITY;
-    return true;
-  }
-
-  private publishDiagnostics(): void {
-    const nowMs = this.platform.clock.monotonicMs();
-    if (nowMs < this.diagnosticsDueMs) return;
-    const scratch = this.platform.memory.scratch;
-    const end = writeDiagnostics(scratch, 0, this);
-    const result = this.client.publish(BIRTH, 'diagnostics', scratch, 0, end, 0, false);
-    if (result !== PUBLISH_LATER) this.diagnosticsDueMs = nowMs + DIAGNOSTICS_INTERVAL_MS;
   }
 
   /** Starts the timer for the next deadline, unless it fires before that anyway. */

@@ -12,19 +12,21 @@ export function writeDiagnostics(target: Uint8Array, offset: number, device: Dev
   const { shadow, wake } = device;
   const heap = device.platform.memory.heapUsed();
   const optional = (heap === undefined ? 0 : 1) + (shadow === undefined ? 0 : 1);
-  let next = writeMapHead(target, offset, 15 + optional + (wake === undefined ? 0 : 1));
+  let next = writeMapHead(target, offset, 17 + optional + (wake === undefined ? 0 : 1));
   if (heap !== undefined) next = write(target, next, 'heap', heap);
   if (wake !== undefined) next = writeWake(target, writeText(target, next, 'wake'), wake);
   if (shadow !== undefined) {
     next = writeShadow(target, writeText(target, next, 'shadow'), shadow.counters);
   }
   next = write(target, next, 'dropped', counters.dropped);
+  next = write(target, next, 'leftOut', counters.leftOut);
   next = write(target, next, 'pending', outbox.count);
   next = write(target, next, 'refused', counters.refused);
   next = write(target, next, 'commands', counters.commands);
   next = write(target, next, 'connects', counters.connects);
   next = write(target, next, 'oversize', client.oversizeCount);
   next = write(target, next, 'produced', sampler.packCount);
+  next = write(target, next, 'tooLarge', counters.tooLarge);
   next = write(target, next, 'anomalies', sampler.anomalyCount);
   next = write(target, next, 'unconfirmed', counters.unconfirmed);
   next = write(target, next, 'sensorFaults', sampler.faultCount);

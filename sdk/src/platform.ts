@@ -58,7 +58,7 @@ export interface ConnectOptions {
 
 /**
  * Shared handlers of a stream: plain functions that find their owner through `this.target`.
- * None is called before `connect` has returned, nor after `close`.
+ * None is called before `connect` has returned, within `write`, nor after `close`.
  */
 export interface StreamHandlers {
   /** `room` bytes can be written. The first call says that the connection is open. */

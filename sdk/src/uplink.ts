@@ -7,6 +7,7 @@ import { openStore } from './buffer/store.ts';
 import { setBaseTime } from './codec/senml-write.ts';
 import { resultBody, resultReply, resultTopic } from './commands/result.ts';
 import type { Device } from './device.ts';
+import { BUFFER_FULL, BUFFER_FULL_OFFLINE, dropCauseName, isTooLarge } from './drop-cause.ts';
 import {
   PUBLISH_INFLIGHT,
   PUBLISH_LATER,
@@ -18,6 +19,7 @@ import {
 import type { Qos } from './mqtt/packet.ts';
 import {
   NOT_AUTHORIZED,
+  PACKET_TOO_LARGE,
   PAYLOAD_FORMAT_INVALID,
   TOPIC_NAME_INVALID,
   UNSPECIFIED_ERROR,
@@ -42,7 +44,8 @@ export class Uplink implements OutboxOwner {
   private readonly device: Device;
   /** No publish before this time: the server asked for less. */
   private pausedUntilMs = 0;
-  private refusedInRow = 0;
+  /** Refusals in a row that a retry may mend, times 256, and the reason code of the last. */
+  private refusals = 0;
   /**
    * Messages of the backlog that may be in flight at once: one more per window taken, half as many
    * after a refusal (additive increase, multiplicative decrease: Chiu and Jain 1989).
@@ -82,10 +85,25 @@ export class Uplink implements OutboxOwner {
     this.outbox.append(RESULT, PRIORITY_HIGH, counters.commands, nowMs, scratch, size);
   }
 
-  onRecordDropped(kind: number, sequence: number): void {
-    this.device.counters.dropped += 1;
-    const { onDropped } = this.device.profile.events;
-    if (kind !== RESULT && onDropped !== undefined) onDropped(this.device, sequence);
+  /** Told by the buffer. */
+  onRecordDropped(kind: number, sequence: number, cause: number): void {
+    this.dropped(kind, sequence, cause === BUFFER_FULL ? this.causeOfFull() : cause);
+  }
+
+  /** Nothing comes out at the other end, or not as fast as it comes in. */
+  private causeOfFull(): number {
+    if (!this.device.isConnected) return BUFFER_FULL_OFFLINE;
+    return this.refusals === 0 ? BUFFER_FULL : this.refusals & 255;
+  }
+
+  private dropped(kind: number, sequence: number, cause: number): void {
+    const { counters, profile } = this.device;
+    counters.dropped += 1;
+    if (isTooLarge(cause)) counters.tooLarge += 1;
+    else if (isFinal(cause)) counters.refused += 1;
+    const { onDropped } = profile.events;
+    if (kind === RESULT || onDropped === undefined) return;
+    onDropped(this.device, sequence, dropCauseName(cause));
   }
 
   /** A connection begins; `resumed`: the client sends again what is in flight. */
@@ -126,7 +144,7 @@ export class Uplink implements OutboxOwner {
       );
       if (result === PUBLISH_LATER) return;
       if (result === PUBLISH_TOO_LARGE) {
-        this.drop(at);
+        this.drop(at, client.sizeRefusal);
       } else if (result === PUBLISH_INFLIGHT) {
         if (this.isBacklog(at)) this.backlogCount += 1;
         outbox.setInflight(at);
@@ -146,17 +164,16 @@ export class Uplink implements OutboxOwner {
     const isBacklog = this.isBacklog(at);
     if (isBacklog && this.backlogCount > 0) this.backlogCount -= 1;
     if (reasonCode < UNSPECIFIED_ERROR) {
-      this.refusedInRow = 0;
+      this.refusals = 0;
       if (isBacklog) this.backlogMax += 1 / this.backlogMax;
       this.release(at);
     } else if (isFinal(reasonCode)) {
-      this.device.counters.refused += 1;
-      this.drop(at);
+      this.drop(at, reasonCode);
     } else {
       // The server cannot take it now: keep it and ask less often (full jitter, doubling).
       outbox.setWaiting(at);
       this.backlogMax = Math.max(1, this.backlogMax / 2);
-      this.pausedUntilMs = this.refusedPauseEndMs();
+      this.pausedUntilMs = this.refusedPauseEndMs(reasonCode);
     }
   }
 
@@ -171,16 +188,18 @@ export class Uplink implements OutboxOwner {
     const topic = this.topicOf(at);
     const reply = this.replyOf(at);
     const result = client.publishAgain(topic, outbox.bytes, start, end, false, reply);
-    if (result === PUBLISH_TOO_LARGE) this.drop(at);
+    if (result === PUBLISH_TOO_LARGE) this.drop(at, client.sizeRefusal);
     else if (result === PUBLISH_INFLIGHT && this.isBacklog(at)) this.backlogCount += 1;
     return result;
   }
 
   /** The end of a pause after a refusal: each in a row doubles its window. */
-  refusedPauseEndMs(): number {
+  refusedPauseEndMs(reasonCode: number): number {
     const { platform } = this.device;
-    const inMs = pauseMs(platform, REFUSED_PAUSE_MS_MIN, REFUSED_PAUSE_MS_MAX, this.refusedInRow);
-    this.refusedInRow += 1;
+    const count = this.refusals >> 8;
+    const inMs = pauseMs(platform, REFUSED_PAUSE_MS_MIN, REFUSED_PAUSE_MS_MAX, count);
+    // A count that no pause tells apart any more stays.
+    this.refusals = (Math.min(count + 1, 255) << 8) | reasonCode;
     return platform.clock.monotonicMs() + inMs;
   }
 
@@ -244,11 +263,11 @@ export class Uplink implements OutboxOwner {
     onAcknowledged(device, sequence, scheduledMs, buffered);
   }
 
-  private drop(at: number): void {
+  private drop(at: number, cause: number): void {
     const kind = this.outbox.kindAt(at);
     const sequence = this.outbox.sequenceAt(at);
     this.outbox.release(at);
-    this.onRecordDropped(kind, sequence);
+    this.dropped(kind, sequence, cause);
   }
 
   private topicOf(at: number): string {
@@ -268,11 +287,12 @@ export class Uplink implements OutboxOwner {
   }
 }
 
-/** Refusals that no retry mends: not allowed, bad topic, bad payload. */
+/** Refusals that no retry mends: not allowed, bad topic, bad payload, too much of it. */
 export function isFinal(reasonCode: number): boolean {
   return (
     reasonCode === NOT_AUTHORIZED ||
     reasonCode === TOPIC_NAME_INVALID ||
+    reasonCode === PACKET_TOO_LARGE ||
     reasonCode === PAYLOAD_FORMAT_INVALID
   );
 }

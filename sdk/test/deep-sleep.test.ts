@@ -72,6 +72,30 @@ describe('a device in deep sleep', () => {
     expect(wake.awakeMs).toBeGreaterThan(500 * (wake.count - 1));
   });
 
+  test('what a broker ends its connections over stays left out', () => {
+    const leftOut: string[] = [];
+    const events = {
+      onLeftOut: (_: unknown, topic: string, reason: string) => leftOut.push(`${topic}: ${reason}`),
+    };
+    const { scene, sleeps } = sleeper({ events });
+    scene.broker.filter = (connection, packet: { cmd: string; topic?: string }) => {
+      const isDenied = packet.topic?.endsWith('diagnostics') === true;
+      if (isDenied) connection.disconnect(0x87);
+      return !isDenied;
+    };
+    scene.world.advance(2 * 3_600_000);
+    expect(leftOut).toEqual(['diagnostics: server: Not authorized']);
+    expect(scene.device.counters.leftOut).toBe(1);
+    expect(scene.sequences().length).toBeGreaterThan(100);
+    // Since then it wakes up as one that has nothing to leave out.
+    const connects = scene.broker.connectCount[5];
+    const count = sleeps.length;
+    scene.world.advance(2 * 3_600_000);
+    expect(scene.broker.connectCount[5] - connects).toBeLessThanOrEqual(13);
+    const asleepMs = sleeps.slice(count).reduce((sum, ms) => sum + ms + BOOT_MS, 0);
+    expect(2 * 3_600_000 - asleepMs).toBeLessThan(90_000);
+  });
+
   test('the server keeps its session: a command waits for it', () => {
     const { scene } = sleeper();
     scene.world.advance(15 * MINUTE_MS);

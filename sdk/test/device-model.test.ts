@@ -134,6 +134,8 @@ test(`${RUNS} random lives of a device`, () => {
       inflightMax: scene.device.profile.client.inflightMax,
       keepAliveS: scene.device.profile.client.keepAliveMs / 1000,
       sameContent: false,
+      // One over which the broker may have ended the connection waits for a stable one.
+      givesUp: 'devices/d1/status',
     });
     scene.link.taps.push(audit);
     try {

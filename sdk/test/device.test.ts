@@ -2,9 +2,10 @@
 // broker model.
 
 import { describe, expect, test } from 'vitest';
+import { DIAGNOSTICS_INTERVAL_MS } from '../src/announcements.ts';
 import { PRIORITY_HIGH } from '../src/buffer/outbox.ts';
-import { DIAGNOSTICS_INTERVAL_MS } from '../src/device.ts';
 import type { DeviceOptions } from '../src/device-profile.ts';
+import { reasonName } from '../src/mqtt/reason-codes.ts';
 import { offlineStatus } from '../src/status.ts';
 import { DeviceScene } from './support/device-scene.ts';
 import { WireAudit } from './support/wire-audit.ts';
@@ -123,7 +124,7 @@ describe('what the server says', () => {
     const scene = refusedOnce(code);
     expect(scene.device.counters.refused).toBe(1);
     expect(scene.device.counters.dropped).toBe(1);
-    expect(scene.events).toContain('dropped 0');
+    expect(scene.events).toContain(`dropped 0: ${reasonName(code, 5)}`);
     scene.world.advance(5000);
     expect(scene.sequences()).toEqual([]);
     expect(scene.device.pendingCount).toBe(0);

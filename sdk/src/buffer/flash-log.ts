@@ -9,6 +9,7 @@
 //   is whole is programmed again, what is not is never seen again.
 // - A move is committed by retiring the origin. Until then the copy is void, after it the origin.
 
+import { BUFFER_FULL, FLASH_FAILED } from '../drop-cause.ts';
 import type { Partition } from '../platform.ts';
 import { LogSectors } from './log-sectors.ts';
 import { type FullPolicy, PRIORITY_HIGH, type Priority } from './outbox.ts';
@@ -34,7 +35,7 @@ const MOUNT_WEAR_SPREAD = 8;
 
 export interface FlashLogOwner {
   /** A record is given up; told before it is gone. Must not append. */
-  onLogDropped(kind: number, sequence: number, lsn: number): void;
+  onLogDropped(kind: number, sequence: number, lsn: number, cause: number): void;
   /** True while the record is in flight: no policy drops it. */
   isLogInflight(lsn: number): boolean;
 }
@@ -191,7 +192,7 @@ export class FlashLog {
   private giveUpCorrupt(lsn: number): void {
     this.corruptCount += 1;
     this.count -= 1;
-    this.owner.onLogDropped(this.found.kind, this.found.sequence, lsn);
+    this.owner.onLogDropped(this.found.kind, this.found.sequence, lsn, FLASH_FAILED);
   }
 
   /** Erases of the sector so far, as far as its headers told. */
@@ -393,7 +394,7 @@ export class FlashLog {
     for (let lsn = 0; this.seek(victim, lsn); lsn += 1) {
       lsn = found.lsn;
       this.droppedCount += 1;
-      this.owner.onLogDropped(found.kind, found.sequence, lsn);
+      this.owner.onLogDropped(found.kind, found.sequence, lsn, BUFFER_FULL);
     }
     // Told first: a cut here leaves records that were told as dropped, never the other way round.
     found.retire(victim);

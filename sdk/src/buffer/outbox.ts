@@ -6,6 +6,7 @@
 
 import { assert } from '../assert.ts';
 import { readUint32, writeUint32 } from '../codec/uint32.ts';
+import { BUFFER_FULL, LARGER_THAN_BUFFER } from '../drop-cause.ts';
 
 /** Bytes before each payload: size u16, kind u8, flags u8, id u32, sequence u32, timeMs u32. */
 export const RECORD_HEADER_SIZE = 16;
@@ -35,7 +36,8 @@ const NONE = -1;
 
 /** Told about every record that is dropped for want of room; must not append another. */
 export interface OutboxOwner {
-  onRecordDropped(kind: number, sequence: number): void;
+  /** `cause`: BUFFER_FULL or LARGER_THAN_BUFFER. */
+  onRecordDropped(kind: number, sequence: number, cause: number): void;
 }
 
 export class Outbox {
@@ -96,9 +98,10 @@ export class Outbox {
     payloadSize: number,
   ): AppendOutcome {
     const need = RECORD_HEADER_SIZE + payloadSize;
-    if (payloadSize > PAYLOAD_SIZE_MAX || !this.makeRoom(need, priority)) {
+    const isTooLarge = payloadSize > PAYLOAD_SIZE_MAX || need > this.size;
+    if (isTooLarge || !this.makeRoom(need, priority)) {
       this.droppedCount += 1;
-      this.owner.onRecordDropped(kind, sequence);
+      this.owner.onRecordDropped(kind, sequence, isTooLarge ? LARGER_THAN_BUFFER : BUFFER_FULL);
       return 'dropped';
     }
     const at = this.used;
@@ -222,7 +225,6 @@ export class Outbox {
 
   /** Makes `need` bytes free at the end; false when the policy says that the new record goes. */
   private makeRoom(need: number, priority: Priority): boolean {
-    if (need > this.size) return false;
     if (this.used + need <= this.size) return true;
     let live = this.compact();
     // Nothing is given up for a record that would not fit even then.
@@ -230,7 +232,7 @@ export class Outbox {
     while (live + need > this.size) {
       const victim = this.victim(priority);
       this.droppedCount += 1;
-      this.owner.onRecordDropped(this.kindAt(victim), this.sequenceAt(victim));
+      this.owner.onRecordDropped(this.kindAt(victim), this.sequenceAt(victim), BUFFER_FULL);
       this.release(victim);
       live = this.compact();
     }

@@ -5,6 +5,7 @@
 // A fetched record is released in flash when it is released here.
 
 import { writeUint32 } from '../codec/uint32.ts';
+import { LARGER_THAN_BUFFER } from '../drop-cause.ts';
 import type { Platform } from '../platform.ts';
 import { FlashLog, type FlashLogOwner } from './flash-log.ts';
 import { WORK_SIZE } from './log-sectors.ts';
@@ -159,11 +160,11 @@ export class FlashStore extends Outbox implements FlashLogOwner {
     }
   }
 
-  onLogDropped(kind: number, sequence: number, lsn: number): void {
+  onLogDropped(kind: number, sequence: number, lsn: number, cause: number): void {
     const at = this.find(FLASH_ID + lsn);
     if (at !== NONE) this.removeCopy(at);
     this.droppedCount += 1;
-    this.owner.onRecordDropped(kind, sequence);
+    this.owner.onRecordDropped(kind, sequence, cause);
   }
 
   isLogInflight(lsn: number): boolean {
@@ -228,7 +229,7 @@ export class FlashStore extends Outbox implements FlashLogOwner {
     const need = RECORD_HEADER_SIZE + size;
     if (need > this.size) {
       // Of a program with a larger buffer.
-      this.onLogDropped(kind, sequence, lsn);
+      this.onLogDropped(kind, sequence, lsn, LARGER_THAN_BUFFER);
       this.log.release(priority, lsn);
       return NONE;
     }

@@ -9,9 +9,11 @@ export interface ClientOwner extends DeliveryOwner {
   subscriptions(): readonly Subscription[];
   /** `resumed`: messages in flight are sent again by the client; otherwise it holds none. */
   onConnected(resumed: boolean): void;
-  /** SUBACK came; refused subscriptions are counted in `subscribeRefusedCount`. */
+  /** Every subscription is confirmed, or was refused. */
   onSubscribed(): void;
-  /** `wasConnected` is false for an attempt that failed. */
+  /** The server does not take this one, or no packet may hold it; the others go on. */
+  onSubscriptionRefused?(filter: string, reasonCode: number): void;
+  /** `wasConnected`: once for each `onConnected`; false for an attempt that failed. */
   onDisconnected(reason: string, wasConnected: boolean): void;
   /** Room or quota came back: publish what waits. */
   onReady(): void;

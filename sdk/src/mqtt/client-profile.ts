@@ -24,6 +24,11 @@ export interface ClientOptions {
   readonly packetSizeMax?: number;
   /** From the start of a connection to CONNACK, default 10,000. */
   readonly connectMsMax?: number;
+  /**
+   * How long the oldest message in flight may wait for PUBACK, PUBREC or PUBCOMP before the
+   * connection is given up, default 60,000; a quarter more at random.
+   */
+  readonly ackMsMax?: number;
   /** First and largest window of the full-jitter backoff, default 1,000 and 60,000. */
   readonly retryMsMin?: number;
   readonly retryMsMax?: number;
@@ -42,6 +47,7 @@ export class ClientProfile {
   readonly receiveMax: number;
   readonly packetSizeMax: number;
   readonly connectMsMax: number;
+  readonly ackMsMax: number;
   readonly retryMsMin: number;
   readonly retryMsMax: number;
   /** The packet being handled; valid until the handler returns. */
@@ -60,6 +66,7 @@ export class ClientProfile {
     this.receiveMax = options.receiveMax ?? 16;
     this.packetSizeMax = options.packetSizeMax ?? 2048;
     this.connectMsMax = options.connectMsMax ?? 10000;
+    this.ackMsMax = options.ackMsMax ?? 60000;
     this.retryMsMin = options.retryMsMin ?? 1000;
     this.retryMsMax = options.retryMsMax ?? 60000;
     if (this.username !== undefined && this.username.indexOf('\0') >= 0) {
@@ -70,6 +77,7 @@ export class ClientProfile {
     // Each message in flight takes a packet identifier, and a SUBSCRIBE needs one too.
     checkRange('inflightMax', this.inflightMax, 1, 65534);
     checkRange('receiveMax', this.receiveMax, 1, 65535);
+    checkRange('ackMsMax', this.ackMsMax, 1, Number.POSITIVE_INFINITY);
   }
 }
 

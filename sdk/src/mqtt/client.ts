@@ -2,11 +2,12 @@
 // It decides on bytes and events only; stream, time and randomness come from the platform.
 
 import { pauseMs } from '../backoff.ts';
+import { LARGER_THAN_PACKET } from '../drop-cause.ts';
 import type { Platform, StreamHandlers } from '../platform.ts';
 import type { ClientOwner } from './client-owner.ts';
 import type { ClientProfile } from './client-profile.ts';
 import { type ClientEvent, type ClientState, nextState } from './client-state.ts';
-import { Connection } from './connection.ts';
+import { ANSWER_MS_MAX, Connection } from './connection.ts';
 import { Delivery, PUBLISH_LATER, type PublishResult, type Reply } from './delivery.ts';
 import {
   CONNACK,
@@ -22,33 +23,33 @@ import {
   PUBREL,
   type Qos,
   SUBACK,
+  type Subscription,
   UNSUBACK,
-  type Will,
 } from './packet.ts';
 import { mayGreet, readPacket } from './read.ts';
 import {
   MALFORMED_PACKET,
   PACKET_TOO_LARGE,
   PROTOCOL_ERROR,
-  QOS_NOT_SUPPORTED,
   RECEIVE_MAXIMUM_EXCEEDED,
-  RETAIN_NOT_SUPPORTED,
   reasonName,
   SESSION_TAKEN_OVER,
   SUCCESS,
   TOPIC_ALIAS_INVALID,
+  UNSPECIFIED_ERROR,
 } from './reason-codes.ts';
 import { type PacketTarget, Receiver } from './receiver.ts';
 import type { Session } from './session.ts';
 import { refusesVersion, type VersionChooser, versionChooser } from './version-choice.ts';
-import { writeConnect, writePingreq } from './write.ts';
+import { reducedWill, WILL_WHOLE, willMaxAfter } from './will.ts';
 
-/** A connection that lasted this long ends the series of failures that backoff counts. */
+/**
+ * A connection that lasted this long ends the series of failures that backoff counts, when the server
+ * acknowledges a message then, or owes nothing at its end.
+ */
 export const STABLE_MS = 10000;
-/** How long PINGRESP and SUBACK may take. */
-export const ANSWER_MS_MAX = 10000;
-/** PINGREQ goes out at this share of the keep-alive, so that a late timer is still in time. */
-const PING_SHARE = 0.75;
+/** Why a connection is given up, by what its oldest message waits for (AWAIT_…). */
+const NO_ACK: readonly string[] = ['', 'no PUBACK', 'no PUBREC', 'no PUBCOMP'];
 
 export class Client implements PacketTarget {
   state: ClientState = 'idle';
@@ -57,33 +58,26 @@ export class Client implements PacketTarget {
   oversizeCount = 0;
   subscribeRefusedCount = 0;
 
-  private readonly platform: Platform;
-  private readonly profile: ClientProfile;
   private readonly owner: ClientOwner;
   private readonly connection: Connection;
   private readonly delivery: Delivery;
   private readonly receiver: Receiver;
   private readonly versionChoice: VersionChooser;
 
-  private hasSession = false;
-  /** What a server has refused of our will. */
-  private willRetain = true;
-  private willQosMax: Qos = 2;
-  private subscribed = false;
+  /** What the server keeps of us. */
+  private held: 'nothing' | 'session' | 'subscriptions' = 'nothing';
+  /** What servers have left of our will. */
+  private willMax = WILL_WHOLE;
+  /** Of the SUBSCRIBE that is not answered; 0 = none. */
   private subscribePacketId = 0;
-  /** True while SUBSCRIBE waits for room. */
-  private subscribeDue = false;
+  /** Subscriptions before this one are confirmed or refused, on this connection. */
+  private subscribeIndex = 0;
   /** Ends a session from before our reset (3.1.1): wanted = by this attempt, done = it was. */
   private wipe: 'no' | 'wanted' | 'done' = 'no';
   /** End of the present wait: backoff, connect, SUBACK; Infinity = none. */
   private deadlineMs = Number.POSITIVE_INFINITY;
-  /** When PINGRESP is overdue; Infinity = none is awaited. */
-  private pingDeadlineMs = Number.POSITIVE_INFINITY;
-  private keepAliveMs = 0;
 
   constructor(platform: Platform, profile: ClientProfile, session: Session, owner: ClientOwner) {
-    this.platform = platform;
-    this.profile = profile;
     this.owner = owner;
     this.connection = new Connection(platform);
     this.delivery = new Delivery(this.connection, profile, session, owner);
@@ -92,9 +86,23 @@ export class Client implements PacketTarget {
     this.versionChoice = versionChooser(profile.protocol, platform, nowMs);
   }
 
+  // Its parts have them: a second field would take RAM in every device.
+  private get platform(): Platform {
+    return this.connection.platform;
+  }
+
+  private get profile(): ClientProfile {
+    return this.delivery.profile;
+  }
+
   /** The version of the present or last connection. */
   get version(): ProtocolVersion {
     return this.connection.version;
+  }
+
+  /** Why a packet that is too large goes out on no connection like this one. */
+  get sizeRefusal(): number {
+    return this.connection.isServersLimit ? PACKET_TOO_LARGE : LARGER_THAN_PACKET;
   }
 
   /** Messages that the server has not settled yet. */
@@ -104,13 +112,12 @@ export class Client implements PacketTarget {
 
   /** True when the server keeps a session in which nothing is under way. */
   get holdsSession(): boolean {
-    return this.hasSession && this.subscribed && this.delivery.session.isIdle;
+    return this.held === 'subscriptions' && this.delivery.session.isIdle;
   }
 
   /** Set after deep sleep, to what it was before. */
   set holdsSession(holds: boolean) {
-    this.hasSession = holds;
-    this.subscribed = holds;
+    this.held = holds ? 'subscriptions' : 'nothing';
   }
 
   /** Monotonic ms at which the present connection was accepted. */
@@ -133,9 +140,9 @@ export class Client implements PacketTarget {
 
   /** The monotonic ms at which `tick` is wanted next; Infinity = never. */
   nextDeadlineMs(): number {
-    let next = Math.min(this.deadlineMs, this.pingDeadlineMs);
-    if (this.state === 'connected' && this.keepAliveMs > 0) next = Math.min(next, this.pingDueMs());
-    return next;
+    if (this.state !== 'connected') return this.deadlineMs;
+    const answerMs = Math.min(this.deadlineMs, this.delivery.dueMs);
+    return Math.min(answerMs, this.connection.keepAliveDueMs());
   }
 
   /** Does what is due at `nowMs`. */
@@ -145,10 +152,10 @@ export class Client implements PacketTarget {
       else if (this.state === 'connected') this.lost('no SUBACK in time');
       else if (this.state === 'opening') this.lost('connect timed out');
       else this.lost('no CONNACK in time');
-    } else if (this.pingDeadlineMs <= nowMs) {
-      this.lost('no PINGRESP in time');
-    } else if (this.state === 'connected' && this.keepAliveMs > 0 && this.pingDueMs() <= nowMs) {
-      this.ping(nowMs);
+    } else if (this.state === 'connected') {
+      const awaited = this.delivery.dueMs <= nowMs ? this.delivery.overdue(nowMs) : 0;
+      if (awaited > 0) this.lost(NO_ACK[awaited] as string);
+      else if (!this.connection.keepAlive(nowMs)) this.lost('no PINGRESP in time');
     }
   }
 
@@ -201,31 +208,11 @@ export class Client implements PacketTarget {
     const cleanStart =
       this.connection.version === 4
         ? profile.sessionExpiryS === 0 || this.wipe === 'wanted'
-        : !this.hasSession;
-    const end = writeConnect(this.platform.memory.transmit, 0, this.connection.version, {
-      clientId: owner.id,
-      cleanStart,
-      keepAliveS: Math.min(65535, Math.ceil(profile.keepAliveMs / 1000)),
-      username: profile.username,
-      password: profile.password,
-      will: this.will(),
-      sessionExpiryS: profile.sessionExpiryS,
-      receiveMaximum: profile.receiveMax,
-      maximumPacketSize: profile.packetSizeMax,
-    });
-    if (end > this.platform.memory.transmit.length || end > this.connection.room) {
+        : this.held === 'nothing';
+    const will = reducedWill(owner.will(), this.willMax);
+    if (!this.connection.connect(profile, owner.id, cleanStart, will)) {
       this.lost('CONNECT does not fit in the transmit buffer');
-      return;
     }
-    this.connection.flush(end);
-  }
-
-  private will(): Will | undefined {
-    const will = this.owner.will();
-    if (will === undefined || (this.willRetain && will.qos <= this.willQosMax)) return will;
-    const { delayS, payload, topic } = will;
-    const qos = Math.min(will.qos, this.willQosMax) as Qos;
-    return { topic, payload, qos, retain: will.retain && this.willRetain, delayS };
   }
 
   onWritable(room: number): void {
@@ -283,6 +270,7 @@ export class Client implements PacketTarget {
       case PUBREC:
       case PUBCOMP:
         this.delivery.settle(packet);
+        if (this.hasLasted(this.connection.receivedMs)) this.failureCount = 0;
         this.pump();
         return this.state === 'connected';
       case PUBREL:
@@ -290,7 +278,7 @@ export class Client implements PacketTarget {
       case SUBACK:
         return this.confirmSubscriptions(packet, source);
       case PINGRESP:
-        this.pingDeadlineMs = Number.POSITIVE_INFINITY;
+        this.connection.pingDeadlineMs = Number.POSITIVE_INFINITY;
         // The next PINGREQ is due earlier than this answer was: the owner plans anew.
         this.pump();
         return this.state === 'connected';
@@ -336,16 +324,15 @@ export class Client implements PacketTarget {
     if (code !== SUCCESS) {
       // The will asks for more than this server takes (MQTT-3.2.2-13, MQTT-3.2.2-12): with less of
       // it the next attempt may be let in.
-      if (code === RETAIN_NOT_SUPPORTED) this.willRetain = false;
-      if (code === QOS_NOT_SUPPORTED) this.willQosMax = 0;
+      this.willMax = willMaxAfter(this.willMax, code);
       this.lost(`connection refused: ${reasonName(code, version)}`);
       return false;
     }
     // MQTT-3.2.2-4: a server that remembers a session which we began clean is wrong.
-    if (packet.sessionPresent && this.connection.version === 5 && !this.hasSession) {
+    if (packet.sessionPresent && this.connection.version === 5 && this.held === 'nothing') {
       return this.fail(PROTOCOL_ERROR);
     }
-    const isStale = packet.sessionPresent && !this.hasSession && this.wipe === 'no';
+    const isStale = packet.sessionPresent && this.held === 'nothing' && this.wipe === 'no';
     if (isStale || this.wipe === 'wanted') return this.wipeSession();
     this.accept(packet);
     return this.state === 'connected';
@@ -369,48 +356,66 @@ export class Client implements PacketTarget {
     this.state = nextState(this.state, 'accepted');
     this.deadlineMs = Number.POSITIVE_INFINITY;
     const keepAliveS = packet.serverKeepAliveS;
-    this.keepAliveMs = keepAliveS >= 0 ? keepAliveS * 1000 : this.profile.keepAliveMs;
-    const resumed = packet.sessionPresent && this.hasSession;
-    this.hasSession = true;
+    this.connection.keepAliveMs = keepAliveS >= 0 ? keepAliveS * 1000 : this.profile.keepAliveMs;
+    const resumed = packet.sessionPresent && this.held !== 'nothing';
     if (resumed) {
       this.delivery.resume();
     } else {
       this.delivery.session.clear();
-      this.subscribed = false;
+      this.held = 'session';
     }
-    this.subscribeDue = !this.subscribed;
     // Ready before it is told, so that the owner may publish from within `onConnected`.
-    if (this.subscribeDue) this.subscribe();
-    if (this.state === 'connected') this.owner.onConnected(resumed);
+    if (this.held === 'session') this.subscribe(false);
+    this.owner.onConnected(resumed);
     this.pump();
   }
 
-  private subscribe(): void {
+  /**
+   * Sends one SUBSCRIBE of the subscriptions that are left; true when none is. What the server does
+   * not take is told only where `mayRefuse`, and left out.
+   */
+  private subscribe(mayRefuse: boolean): boolean {
     const { connection } = this;
     const wanted = this.owner.subscriptions();
-    const filters = connection.takenFilters(wanted);
-    if (filters.length > 0) {
-      const packetId = this.delivery.session.nextPacketId(0);
-      const outcome = connection.subscribe(packetId, filters);
-      if (outcome === 'never') this.lost('SUBSCRIBE is too large');
-      if (outcome !== 'sent') return;
-      this.subscribePacketId = packetId;
-      this.deadlineMs = connection.sentMs + ANSWER_MS_MAX;
+    while (this.subscribeIndex < wanted.length) {
+      const code = connection.refusalOf(wanted[this.subscribeIndex] as Subscription);
+      if (code === SUCCESS) {
+        const packetId = this.delivery.session.nextPacketId(0);
+        if (connection.subscribe(packetId, wanted, this.subscribeIndex)) {
+          this.subscribePacketId = packetId;
+          this.deadlineMs = connection.sentMs + ANSWER_MS_MAX;
+        }
+        return false;
+      }
+      if (!mayRefuse) return false;
+      this.subscribeEnded(wanted, code);
     }
-    this.subscribeDue = false;
-    this.subscribeRefusedCount += wanted.length - filters.length;
+    return true;
   }
 
   private confirmSubscriptions(packet: Packet, source: Uint8Array): boolean {
     if (packet.packetId !== this.subscribePacketId) return true;
     this.subscribePacketId = 0;
-    this.subscribed = true;
     this.deadlineMs = Number.POSITIVE_INFINITY;
-    for (let at = packet.payloadStart; at < packet.payloadEnd; at += 1) {
-      if ((source[at] as number) >= 128) this.subscribeRefusedCount += 1;
+    const { epoch } = this.connection;
+    const { payloadEnd, payloadStart } = packet;
+    const wanted = this.owner.subscriptions();
+    for (let at = payloadStart; at < payloadEnd && epoch === this.connection.epoch; at += 1) {
+      this.subscribeEnded(wanted, source[at] as number);
     }
-    this.owner.onSubscribed();
-    return this.state === 'connected';
+    this.pump();
+    return epoch === this.connection.epoch && this.state === 'connected';
+  }
+
+  private subscribeEnded(wanted: readonly Subscription[], reasonCode: number): void {
+    const subscription = wanted[this.subscribeIndex];
+    this.subscribeIndex += 1;
+    if (reasonCode < UNSPECIFIED_ERROR || subscription === undefined) return;
+    this.subscribeRefusedCount += 1;
+    const { owner } = this;
+    if (owner.onSubscriptionRefused !== undefined) {
+      owner.onSubscriptionRefused(subscription.filter, reasonCode);
+    }
   }
 
   private receivePublish(packet: Packet, source: Uint8Array): boolean {
@@ -421,26 +426,15 @@ export class Client implements PacketTarget {
   }
 
   private pump(): void {
-    if (this.state === 'connected' && this.subscribeDue) this.subscribe();
+    const isDue = this.held === 'session' && this.subscribePacketId === 0;
+    if (this.state === 'connected' && isDue && this.subscribe(true) && this.held === 'session') {
+      this.held = 'subscriptions';
+      this.owner.onSubscribed();
+    }
     if (this.state === 'connected' && this.delivery.pump()) this.owner.onReady();
   }
 
   // Connection.
-
-  private pingDueMs(): number {
-    if (this.pingDeadlineMs !== Number.POSITIVE_INFINITY) return Number.POSITIVE_INFINITY;
-    // Silence of either side counts: a dead peer takes what we send without an error.
-    return (
-      Math.min(this.connection.sentMs, this.connection.receivedMs) + this.keepAliveMs * PING_SHARE
-    );
-  }
-
-  private ping(nowMs: number): void {
-    // No later than the next packet must go out, which would be another PINGREQ (MQTT-3.1.2-20).
-    this.pingDeadlineMs = nowMs + Math.min(ANSWER_MS_MAX, this.keepAliveMs);
-    if (this.connection.room >= 2)
-      this.connection.flush(writePingreq(this.platform.memory.transmit, 0));
-  }
 
   private open(event: ClientEvent): void {
     this.state = nextState(this.state, event);
@@ -462,7 +456,9 @@ export class Client implements PacketTarget {
     if (this.state === 'idle' || this.state === 'waiting') return;
     const nowMs = this.platform.clock.monotonicMs();
     const wasConnected = this.state === 'connected';
-    if (wasConnected && nowMs - this.connectedMs >= STABLE_MS) this.failureCount = 0;
+    // A server that acknowledges nothing is not stable, however long it answers PINGREQ.
+    const isOwed = this.delivery.session.inflightCount > 0;
+    if (wasConnected && !isOwed && this.hasLasted(nowMs)) this.failureCount = 0;
     this.release();
     this.state = nextState(this.state, 'lost');
     const { retryMsMax, retryMsMin } = this.profile;
@@ -471,11 +467,14 @@ export class Client implements PacketTarget {
     this.owner.onDisconnected(reason, wasConnected);
   }
 
+  private hasLasted(nowMs: number): boolean {
+    return nowMs - this.connectedMs >= STABLE_MS;
+  }
+
   private release(): void {
     if (this.state === 'greeting') this.doubtSession();
-    this.pingDeadlineMs = Number.POSITIVE_INFINITY;
     this.subscribePacketId = 0;
-    this.subscribeDue = false;
+    this.subscribeIndex = 0;
     this.delivery.suspend();
     this.receiver.reset();
     this.connection.close();
@@ -483,7 +482,7 @@ export class Client implements PacketTarget {
 
   /** An unanswered CONNECT may have begun another session, which the server then calls present. */
   private doubtSession(): void {
-    this.subscribed = false;
+    if (this.held === 'subscriptions') this.held = 'session';
     this.delivery.session.doubtIncoming();
   }
 }

@@ -1,6 +1,7 @@
 // Messages both ways over a connection, with what the session remembers of them
 // (MQTT 3.1.1 §4.3-4.6, MQTT 5 §4.3-4.9): QoS 0, 1 and 2, retransmission, flow control.
 
+import { pauseMs } from '../backoff.ts';
 import { utf8Size, writeUtf8 } from '../codec/text.ts';
 import type { ClientProfile } from './client-profile.ts';
 import { ACK_SIZE_MAX, type Connection } from './connection.ts';
@@ -43,10 +44,15 @@ export interface DeliveryOwner {
   resend(reference: number): PublishResult;
 }
 
+/** Steps of `ackMsMax` in which the age of a message in flight is told, in one byte. */
+const TICK_COUNT = 64;
+
 export class Delivery {
   readonly session: Session;
+  /** When `overdue` is wanted next; Infinity = never. */
+  dueMs = Number.POSITIVE_INFINITY;
   private readonly connection: Connection;
-  private readonly profile: ClientProfile;
+  readonly profile: ClientProfile;
   private readonly owner: DeliveryOwner;
   /** Entries [resendIndex, resendCount) of the session are still to be sent again. */
   private resendIndex = 0;
@@ -77,6 +83,29 @@ export class Delivery {
     this.resendIndex = 0;
     this.resendCount = 0;
     this.passedOver = false;
+    this.dueMs = Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * What the oldest message in flight waits for, when that has taken too long by `nowMs`; 0 = none
+   * has. Looked at now and then only: the steady state pays for no timer.
+   */
+  overdue(nowMs: number): number {
+    const { resendCount, resendIndex, session } = this;
+    const tick = this.tickAt(nowMs);
+    let oldest = -1;
+    let state = 0;
+    for (let index = 0; index < session.inflightCount; index += 1) {
+      // What is still to be sent again waits for its turn.
+      if (index >= resendIndex && index < resendCount) continue;
+      const age = session.ageAt(index, tick);
+      if (age <= oldest) continue;
+      oldest = age;
+      state = session.stateAt(index);
+    }
+    if (oldest > TICK_COUNT) return state;
+    this.dueMs = oldest < 0 ? Number.POSITIVE_INFINITY : this.dueAfter(nowMs, oldest);
+    return 0;
   }
 
   /** See `Client.publish`. `busyPacketId` is in use by a subscription. */
@@ -102,10 +131,12 @@ export class Delivery {
     const fits = this.fits(topicSize, this.propertiesSize(alias, reply), qos, end - start);
     if (fits !== PUBLISH_WRITTEN) return fits;
     const packetId = qos === 0 ? 0 : session.nextPacketId(busyPacketId);
-    if (qos > 0) session.add(packetId, qos, reference);
     const flags = (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
     this.writePublish(flags, packetId, topic, alias, topicSize, payload, start, end, reply);
-    return qos === 0 ? PUBLISH_WRITTEN : PUBLISH_INFLIGHT;
+    if (qos === 0) return PUBLISH_WRITTEN;
+    session.add(packetId, qos, reference);
+    this.sent(session.inflightCount - 1);
+    return PUBLISH_INFLIGHT;
   }
 
   /** Sends the message that `owner.resend` was asked for: same packet id, DUP set. */
@@ -126,6 +157,7 @@ export class Delivery {
     const flags = 8 | (qos << 1) | (retain && connection.retainAvailable ? 1 : 0);
     const packetId = session.packetIdAt(resendIndex);
     this.writePublish(flags, packetId, topic, alias, topicSize, payload, start, end, reply);
+    this.sent(resendIndex);
     return PUBLISH_INFLIGHT;
   }
 
@@ -137,6 +169,7 @@ export class Delivery {
       if (session.stateAt(index) === AWAIT_PUBCOMP) {
         if (!connection.hasRoom(ACK_SIZE_MAX)) return false;
         connection.acknowledge(PUBREL, session.packetIdAt(index), SUCCESS);
+        this.sent(index);
         this.resendIndex += 1;
         continue;
       }
@@ -221,6 +254,7 @@ export class Delivery {
         const skipped = index >= this.resendIndex && index < this.resendCount;
         if (skipped && to <= this.resendIndex) this.resendIndex += 1;
         connection.acknowledge(PUBREL, packetId, SUCCESS);
+        this.sent(to);
       } else {
         this.removeInflight(index);
       }
@@ -232,6 +266,24 @@ export class Delivery {
     } else if (type === PUBCOMP && state === AWAIT_PUBCOMP) {
       this.removeInflight(index);
     }
+  }
+
+  /** The message in flight at `index` waits from now on. */
+  private sent(index: number): void {
+    const { sentMs } = this.connection;
+    this.session.setTick(index, this.tickAt(sentMs));
+    if (this.dueMs === Number.POSITIVE_INFINITY) this.dueMs = this.dueAfter(sentMs, 0);
+  }
+
+  private tickAt(ms: number): number {
+    return Math.floor((ms * TICK_COUNT) / this.profile.ackMsMax);
+  }
+
+  /** When a message that is `age` ticks old at `ms` is overdue, and up to a quarter later. */
+  private dueAfter(ms: number, age: number): number {
+    const { ackMsMax } = this.profile;
+    const jitterMs = pauseMs(this.connection.platform, ackMsMax / 4, ackMsMax / 4, 0);
+    return ms + ((TICK_COUNT + 1 - age) * ackMsMax) / TICK_COUNT + jitterMs;
   }
 
   /** RabbitMQ 3 takes QoS 2 as QoS 1: no PUBREC would ever follow its PUBACK. */

@@ -34,8 +34,8 @@ export class Receiver {
   /** Position in the variable header of the PUBLISH that is skipped: topic length, topic, id. */
   private skipAt = 0;
   private skipTopicSize = 0;
-  private skipQos = 0;
-  private skipPacketId = 0;
+  /** Its QoS times 65,536, and its packet id. */
+  private skipQosAndId = 0;
 
   /** Packets of more than `sizeMax` bytes are skipped. */
   constructor(memory: Memory, sizeMax: number, target: PacketTarget) {
@@ -158,8 +158,7 @@ export class Receiver {
     this.skipCount = size - headerSize;
     this.skipAt = 0;
     this.skipTopicSize = 0;
-    this.skipPacketId = 0;
-    this.skipQos = (first >> 1) & 3;
+    this.skipQosAndId = ((first >> 1) & 3) << 16;
     return start + headerSize < end ? this.skip(source, start + headerSize, end) : end;
   }
 
@@ -171,14 +170,16 @@ export class Receiver {
     }
     const idAt = 2 + this.skipTopicSize - this.skipAt;
     for (let index = Math.max(0, idAt); index < count && index < idAt + 2; index += 1) {
-      this.skipPacketId = (this.skipPacketId << 8) | (source[start + index] as number);
+      const packetId = ((this.skipQosAndId & 255) << 8) | (source[start + index] as number);
+      this.skipQosAndId = (this.skipQosAndId & 0x30000) | packetId;
     }
     this.skipAt += count;
     this.skipCount -= count;
     if (this.skipCount > 0) return start + count;
     // A topic that reaches past the packet leaves no packet id, or half of one.
-    const hasId = this.skipQos > 0 && 4 + this.skipTopicSize <= this.skipAt;
-    const packetId = hasId ? this.skipPacketId : 0;
-    return this.target.onOversize(this.skipQos, packetId) ? start + count : EMPTY;
+    const qos = this.skipQosAndId >> 16;
+    const hasId = qos > 0 && 4 + this.skipTopicSize <= this.skipAt;
+    const packetId = hasId ? this.skipQosAndId & 65535 : 0;
+    return this.target.onOversize(qos, packetId) ? start + count : EMPTY;
   }
 }

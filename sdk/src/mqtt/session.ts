@@ -6,7 +6,7 @@ import { assert } from '../assert.ts';
 import { readUint32, writeUint32 } from '../codec/uint32.ts';
 import type { Qos } from './packet.ts';
 
-/** Bytes per message in flight: packetId u16, state u8, spare u8, reference u32. */
+/** Bytes per message in flight: packetId u16, state u8, tick u8, reference u32. */
 const ENTRY_SIZE = 8;
 /** Bytes per incoming QoS 2 packet identifier. */
 const INCOMING_SIZE = 2;
@@ -111,6 +111,16 @@ export class Session {
 
   stateAt(index: number): number {
     return this.bytes[this.start + index * ENTRY_SIZE + 2] as number;
+  }
+
+  /** It was sent, or moved on, at `tick`, of which 8 bits are kept. */
+  setTick(index: number, tick: number): void {
+    this.bytes[this.start + index * ENTRY_SIZE + 3] = tick & 255;
+  }
+
+  /** Ticks from `setTick` to `tick`, modulo 256. */
+  ageAt(index: number, tick: number): number {
+    return (tick - (this.bytes[this.start + index * ENTRY_SIZE + 3] as number)) & 255;
   }
 
   /**

@@ -106,9 +106,9 @@ export class Shadow<Owner extends ShadowOwner> implements ReplicaOwner<Owner> {
     return this.replica.version;
   }
 
-  /** True when nothing is under way or waits to be sent. */
+  /** True when nothing is under way or waits to be sent, unless for longer than a repetition does. */
   get isSettled(): boolean {
-    return this.state === 'idle' && !this.isDue;
+    return this.state === 'idle' && (!this.isDue || this.atMs - this.nowMs() > RETRY_MS_MAX);
   }
 
   /**
@@ -130,13 +130,16 @@ export class Shadow<Owner extends ShadowOwner> implements ReplicaOwner<Owner> {
     return this.replica.declare(key, value);
   }
 
-  /** The connection is there, and so are the subscriptions to SHADOW_TOPICS. */
-  onConnected(): void {
+  /**
+   * The connection is there, and so are the subscriptions to SHADOW_TOPICS. No request goes out
+   * before `atMs`.
+   */
+  onConnected(atMs = this.nowMs()): void {
     this.state = 'idle';
     this.getDue = true;
     this.blocked = false;
     this.failureCount = 0;
-    this.atMs = this.platform.clock.monotonicMs();
+    this.atMs = atMs;
   }
 
   onDisconnected(): void {

@@ -3,8 +3,9 @@
 // client-regressions.test.ts; this is the rest.
 
 import { describe, expect, test } from 'vitest';
-import { ANSWER_MS_MAX, STABLE_MS } from '../../src/mqtt/client.ts';
+import { STABLE_MS } from '../../src/mqtt/client.ts';
 import { ClientProfile } from '../../src/mqtt/client-profile.ts';
+import { ANSWER_MS_MAX } from '../../src/mqtt/connection.ts';
 import { reasonName } from '../../src/mqtt/reason-codes.ts';
 import { ModelOwner } from '../support/model-owner.ts';
 import { audited, expectNoViolations } from './audited-scene.ts';

@@ -82,7 +82,7 @@ export class BrokerConnection {
 
   /** Writes a packet, or raw bytes. */
   write(packet: Record<string, unknown> | Uint8Array): void {
-    if (!this.open) return;
+    if (!this.open || this.broker.loses(String((packet as { cmd?: string }).cmd))) return;
     const bytes =
       packet instanceof Uint8Array
         ? packet
@@ -244,6 +244,8 @@ export class BrokerConnection {
     if (!limits.retainAvailable) properties.retainAvailable = false;
     if (limits.maximumPacketSize > 0) properties.maximumPacketSize = limits.maximumPacketSize;
     if (limits.topicAliasMaximum > 0) properties.topicAliasMaximum = limits.topicAliasMaximum;
+    if (!limits.wildcardAvailable) properties.wildcardSubscriptionAvailable = false;
+    if (!limits.sharedAvailable) properties.sharedSubscriptionAvailable = false;
     if (limits.serverKeepAliveS >= 0) properties.serverKeepAlive = limits.serverKeepAliveS;
     this.write({
       cmd: 'connack',

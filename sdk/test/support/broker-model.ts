@@ -18,6 +18,8 @@ export interface BrokerLimits {
   topicAliasMaximum: number;
   /** Seconds; -1 = the client's. */
   serverKeepAliveS: number;
+  wildcardAvailable: boolean;
+  sharedAvailable: boolean;
 }
 
 /** How it meets a CONNECT of a version that it does not speak. */
@@ -39,6 +41,8 @@ export class BrokerModel {
     maximumPacketSize: 0,
     topicAliasMaximum: 0,
     serverKeepAliveS: -1,
+    wildcardAvailable: true,
+    sharedAvailable: true,
   };
   speaks5 = true;
   speaks4 = true;
@@ -59,6 +63,8 @@ export class BrokerModel {
   sendMax = 20;
   /** True: sends packets larger than the client's Maximum Packet Size, which 5 forbids. */
   ignoresPacketSize = false;
+  /** True swallows a packet that it would send. */
+  loses: (cmd: string) => boolean = () => false;
   /** Sees every packet that comes, before it is handled; false swallows it. */
   filter: (connection: BrokerConnection, packet: { cmd: string }) => boolean = () => true;
 

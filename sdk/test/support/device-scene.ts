@@ -38,7 +38,7 @@ export class DeviceScene {
         onDisconnected: (_, reason) => this.events.push(`disconnected: ${reason}`),
         onProduced: (_, sequence) => this.events.push(`produced ${sequence}`),
         onAcknowledged: (_, sequence) => this.events.push(`acknowledged ${sequence}`),
-        onDropped: (_, sequence) => this.events.push(`dropped ${sequence}`),
+        onDropped: (_, sequence, cause) => this.events.push(`dropped ${sequence}: ${cause}`),
       },
       ...options,
     };

@@ -106,6 +106,7 @@ function judgeReceived(run: ModelRun): void {
 function judgeOrder(run: ModelRun): void {
   const { broker, failures, owner } = run;
   const { acksInOrder, passOnAt } = run.plan.setup;
+  const asksInOrder = acksInOrder && !run.plan.steps.some(({ kind }) => kind === 'lose');
   const highest = new Map<string, number>();
   const seen = new Set<number>();
   for (const one of broker.taken) {
@@ -114,9 +115,9 @@ function judgeOrder(run: ModelRun): void {
     if (message === undefined || seen.has(number)) continue;
     seen.add(number);
     // Whoever is refused comes again later. A broker that passes on at PUBREL, and asks for it in
-    // another order, chose that order itself.
+    // another order or loses a PUBREC, chose that order itself.
     if (run.refused.has(number)) continue;
-    if (message.qos === 2 && passOnAt === 'pubrel' && !acksInOrder) continue;
+    if (message.qos === 2 && passOnAt === 'pubrel' && !asksInOrder) continue;
     const key = `${message.topic} ${message.qos}`;
     if ((highest.get(key) ?? -1) > number) failures.push(`message ${number} was overtaken`);
     highest.set(key, Math.max(highest.get(key) ?? -1, number));

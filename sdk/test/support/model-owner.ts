@@ -72,6 +72,8 @@ export class ModelOwner implements ClientOwner {
   readonly messages: ModelMessage[];
   readonly received: Received[];
   readonly disconnects: string[] = [];
+  /** Refused subscriptions: filter and reason code. */
+  readonly refusals: [string, number][] = [];
   readonly failures: string[] = [];
   connectCount = 0;
   readyCount = 0;
@@ -165,6 +167,10 @@ export class ModelOwner implements ClientOwner {
 
   onSubscribed(): void {
     this.subscribedCount += 1;
+  }
+
+  onSubscriptionRefused(filter: string, reasonCode: number): void {
+    this.refusals.push([filter, reasonCode]);
   }
 
   onDisconnected(reason: string): void {

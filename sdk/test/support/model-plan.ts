@@ -36,6 +36,9 @@ export interface Setup {
 /** Who notices that a connection broke: one side may learn of it late or never. */
 export type Notice = 'both' | 'device-late' | 'server-late' | 'device-never' | 'server-never';
 
+/** Answers that a broker may owe for ever on a connection that lives. */
+export type LostAnswer = 'puback' | 'pubrec' | 'pubcomp' | 'suback' | 'pingresp';
+
 export type Step =
   | { kind: 'publish'; qos: Qos; size: number; topic: string; retain: boolean }
   | { kind: 'send'; qos: Qos; size: number }
@@ -58,6 +61,7 @@ export type Step =
   | { kind: 'disconnect'; code: number }
   | { kind: 'reject'; code: number; ms: number }
   | { kind: 'outage'; ms: number; mute: boolean }
+  | { kind: 'lose'; cmd: LostAnswer; count: number }
   | { kind: 'garbage'; bytes: readonly number[] }
   | { kind: 'oversize'; qos: Qos; size: number }
   | { kind: 'reset' }
@@ -78,6 +82,7 @@ const NOTICES: readonly Notice[] = [
 ];
 /** Not authorized, and three that ask to come again. */
 const REFUSALS = [0x87, 0x80, 0x83, 0x97];
+const LOST_ANSWERS = ['puback', 'puback', 'pubrec', 'pubcomp', 'suback', 'pingresp'] as const;
 /** What a server must not send: each ends the connection. */
 const GARBAGE: readonly (readonly number[])[] = [
   [0x00, 0x00],
@@ -190,6 +195,8 @@ function rareStep(random: Random): Step {
       return { kind: 'reset' };
     case 6:
       return { kind: 'restart' };
+    case 7:
+      return { kind: 'lose', cmd: random.pick(LOST_ANSWERS), count: random.pick([1, 1, 3, 40]) };
     default:
       return { kind: 'oversize', qos: random.pick<Qos>([0, 1, 2]), size: 400 };
   }

@@ -62,6 +62,7 @@ export class ModelRun {
   private readonly random: Random;
   private refuseCode = 0;
   private refuseCount = 0;
+  private loseCount = 0;
 
   constructor(plan: Plan) {
     this.plan = plan;
@@ -234,6 +235,14 @@ export class ModelRun {
       case 'disconnect':
         for (const connection of [...broker.connections]) connection.disconnect(step.code);
         return;
+      case 'lose':
+        this.loseCount = step.count;
+        broker.loses = (cmd) => {
+          if (cmd !== step.cmd || this.loseCount === 0) return false;
+          this.loseCount -= 1;
+          return true;
+        };
+        return;
       case 'garbage':
         for (const connection of broker.connections) {
           if (connection.session !== undefined) connection.write(Uint8Array.from(step.bytes));
@@ -310,6 +319,7 @@ export class ModelRun {
     const { world } = this.platform;
     link.heal(this.hasNoKeepAlive());
     this.refuseCount = 0;
+    this.loseCount = 0;
     world.until(() => this.isQuiet(), SETTLE_MS_MAX);
     // The subscription is there, whatever happened before.
     const before = this.owner.received.length;

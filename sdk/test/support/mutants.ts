@@ -189,16 +189,19 @@ export const MUTANTS: readonly Mutant[] = [
       }),
   },
   {
+    name: 'an acknowledgement that never comes is waited for',
+    apply: () => replace(Delivery, 'overdue', () => () => 0),
+  },
+  {
     name: 'PINGREQ is not sent',
-    apply: () => replace(Client, 'ping', () => () => undefined),
+    apply: () => replace(Connection, 'keepAlive', () => () => true),
   },
   {
     name: 'subscriptions are not restored',
     apply: () =>
       replace(Client, 'subscribe', (original) => {
         return function () {
-          if (this.connection.epoch < 2) original.call(this);
-          else this.subscribeDue = false;
+          return this.connection.epoch < 2 ? original.call(this, true) : true;
         };
       }),
   },

@@ -16,6 +16,8 @@ export interface AuditOptions {
   readonly keepAliveS: number;
   /** False where a message may be made anew instead of sent again (the birth). */
   readonly sameContent?: boolean;
+  /** A topic whose messages may be given up between two connections (the birth). */
+  readonly givesUp?: string;
 }
 
 /** A QoS 1 or 2 message or a SUBSCRIBE that the client began and has not ended. */
@@ -381,6 +383,8 @@ export class WireAudit implements LinkTap {
       // not be sent again (MQTT-3.2.2-11).
       const tooHigh = one.awaits !== 'pubcomp' && one.qos > connection.qosMax;
       if (tooHigh) one.unsure = true;
+      const { givesUp } = this.options;
+      if (givesUp !== undefined && one.content.startsWith(`${givesUp} `)) one.unsure = true;
       if (one.kind === 'subscribe') this.exchanges.delete(packetId);
       // Without an alias it is larger than it was; what does not fit any more is given up.
       const sizeMax = connection.packetSizeMax - ALIAS_GAIN_MAX;

@@ -11,7 +11,8 @@ export interface DeviceAccount {
   readonly device: number;
   readonly produced: number;
   readonly acknowledged: readonly number[];
-  readonly dropped: readonly number[];
+  /** By the cause of the drop, in the words of the SDK. */
+  readonly dropped: Readonly<Record<string, readonly number[]>>;
   readonly pending: readonly number[];
   /** Acknowledged while the observer's session was gone. */
   readonly unwatched: readonly number[];
@@ -25,6 +26,8 @@ export interface FleetAccount {
   unseen: number;
   unobservable: number;
   dropped: number;
+  /** The same by cause. */
+  readonly droppedBy: Record<string, number>;
   volatile: number;
   pending: number;
 }
@@ -40,17 +43,22 @@ export function settleDevice(
   confirmed: boolean,
 ): void {
   const acknowledged = SequenceSet.fromRanges(account.acknowledged);
-  const dropped = SequenceSet.fromRanges(account.dropped);
+  const dropped = Object.entries(account.dropped).map(
+    ([cause, ranges]) => [cause, SequenceSet.fromRanges(ranges)] as const,
+  );
   const pending = SequenceSet.fromRanges(account.pending);
   const unwatched = SequenceSet.fromRanges(account.unwatched);
   const volatile = SequenceSet.fromRanges(account.volatile ?? []);
   seen.forEachMissing(account.produced, (sequence) => {
+    const [cause] = dropped.find(([, sequences]) => sequences.has(sequence)) ?? [];
     if (unwatched.has(sequence)) fleet.unobservable += 1;
     else if (acknowledged.has(sequence)) {
       if (confirmed) fleet.unseen += 1;
       else fleet.lost += 1;
-    } else if (dropped.has(sequence)) fleet.dropped += 1;
-    else if (pending.has(sequence)) fleet.pending += 1;
+    } else if (cause !== undefined) {
+      fleet.dropped += 1;
+      fleet.droppedBy[cause] = (fleet.droppedBy[cause] ?? 0) + 1;
+    } else if (pending.has(sequence)) fleet.pending += 1;
     else if (volatile.has(sequence)) fleet.volatile += 1;
     else fleet.lost += 1;
   });

@@ -28,7 +28,8 @@ export class DeviceLedger {
   private readonly inOrder: Uint32Array;
   /** Rare, so made when first needed. */
   private readonly acknowledgedSets = new Map<number, SequenceSet>();
-  private readonly droppedSets = new Map<number, SequenceSet>();
+  /** By local index, then by cause. */
+  private readonly droppedSets = new Map<number, Map<string, SequenceSet>>();
   private readonly log = new AcknowledgementLog();
   private readonly gaps: { fromMs: number; toMs: number }[] = [];
   private readonly unwatchedSets = new Map<number, SequenceSet>();
@@ -51,8 +52,13 @@ export class DeviceLedger {
     }
   }
 
-  dropped(localIndex: number, sequence: number): void {
-    setOf(this.droppedSets, localIndex).add(sequence);
+  dropped(localIndex: number, sequence: number, cause: string): void {
+    let byCause = this.droppedSets.get(localIndex);
+    if (byCause === undefined) {
+      byCause = new Map();
+      this.droppedSets.set(localIndex, byCause);
+    }
+    setOf(byCause, cause).add(sequence);
   }
 
   /** The observer's session was gone: what was acknowledged meanwhile was not watched. */
@@ -95,7 +101,12 @@ export class DeviceLedger {
       device: deviceIndex,
       produced: device?.sampler.packCount ?? reset?.produced ?? 0,
       acknowledged: this.acknowledgedSet(localIndex).toRanges(),
-      dropped: this.droppedSets.get(localIndex)?.toRanges() ?? [],
+      dropped: Object.fromEntries(
+        [...(this.droppedSets.get(localIndex) ?? [])].map(([cause, set]) => [
+          cause,
+          set.toRanges(),
+        ]),
+      ),
       pending: pending.toRanges(),
       unwatched: this.unwatchedSets.get(localIndex)?.toRanges() ?? [],
       ...(reset === undefined ? {} : { volatile: reset.volatile.toRanges() }),
@@ -112,11 +123,11 @@ export class DeviceLedger {
   }
 }
 
-function setOf(sets: Map<number, SequenceSet>, index: number): SequenceSet {
-  let set = sets.get(index);
+function setOf<Key>(sets: Map<Key, SequenceSet>, key: Key): SequenceSet {
+  let set = sets.get(key);
   if (set === undefined) {
     set = new SequenceSet();
-    sets.set(index, set);
+    sets.set(key, set);
   }
   return set;
 }

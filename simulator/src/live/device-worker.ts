@@ -31,9 +31,9 @@ import { type Fleet, hasFirmware, type Outage } from '../scenario/schema.ts';
 import { recordEnergy } from '../world/energy.ts';
 import { Links } from '../world/link.ts';
 import { ConnectGate } from './connect-gate.ts';
-import { DisconnectReasons } from './disconnect-reasons.ts';
 import { HealthMonitor } from './health.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
+import { RunReasons } from './reasons.ts';
 import { RunClock } from './run-clock.ts';
 
 /** Largest packet a simulated device sends, in bytes. */
@@ -74,7 +74,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private readonly health = new HealthMonitor();
   private churnCount = 0;
   private readonly brokerOptions: ConnectOptions;
-  private readonly reasons = new DisconnectReasons();
+  private readonly reasons = new RunReasons();
   private readonly versions = { 4: 0, 5: 0 };
   private sampling = true;
   private isOver = false;
@@ -384,10 +384,11 @@ class DeviceWorker implements FirmwareFleetsWorld {
         const { localIndex } = device.platform as SimulatedPlatform;
         ledger.acknowledged(localIndex, sequence, nowMs);
       },
-      onDropped: (device, sequence) => {
-        ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence);
+      onDropped: (device, sequence, cause) => {
+        ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence, cause);
       },
       onMessage: () => received.add(),
+      ...this.reasons.events,
       onUpdateStage: ({ platform }, stage) => {
         this.firmware?.onStage(platform as FirmwarePlatform, stage);
       },
@@ -409,7 +410,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
     this.gate.release(device.platform as SimulatedPlatform, this.clock.monotonicMs());
     if (wasConnected) this.registry.gauge('devices_connected', fleet).add(-1);
     else this.registry.counter('connect_failures', fleet).add();
-    this.reasons.add(reason);
+    (wasConnected ? this.reasons.ended : this.reasons.failed).add(reason);
   }
 
   // The end.
@@ -433,7 +434,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
       pending: this.pending,
       missedSamples: this.missedSamples,
       health: this.health.health(),
-      reasons: this.reasons.toObject(),
+      ...this.reasons.toObject(),
       versions: { ...this.versions },
     };
   }

@@ -18,7 +18,6 @@ import type { LoadedScenario } from '../scenario/load.ts';
 import { deviceCount, hasFirmware } from '../scenario/schema.ts';
 import { Child, moduleUrl } from './child.ts';
 import { Cleaner } from './cleaner.ts';
-import { commonest, sumReasons } from './disconnect-reasons.ts';
 import { healthWarnings, worstHealth } from './health.ts';
 import { checkHost } from './host-guard.ts';
 import type {
@@ -36,6 +35,7 @@ import type {
   WorkerTask,
 } from './messages.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
+import { addReasons, commonest, warningsOf } from './reasons.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 import { runId } from './run-id.ts';
 import { settleLedger } from './settle-ledger.ts';
@@ -355,16 +355,15 @@ export class LiveRun {
     const { 4: old, 5: present } = this.versionCounts();
     if (old + present > 0 || registry.total('connect_failures') === 0) return;
     this.fail(
-      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.reasons())}`,
+      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.failures())}`,
     );
   }
 
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
   private checkAnyConnect(): void {
     const accepted = this.versionCounts();
-    const reasons = this.reasons();
     if (this.interrupted || accepted[4] + accepted[5] > 0) return;
-    throw new RunError(`no device could connect: ${commonest(reasons)}`);
+    throw new RunError(`no device could connect: ${commonest(this.failures())}`);
   }
 
   private checkAbort(registry: Registry, elapsedMs: number): void {
@@ -449,8 +448,9 @@ export class LiveRun {
     return counts;
   }
 
-  private reasons(): Reasons {
-    return sumReasons(this.reports.map((report) => report?.reasons ?? {}));
+  /** Why connects failed. */
+  private failures(): Reasons {
+    return addReasons(this.reports.map((report) => report?.failures));
   }
 
   private outcome(
@@ -460,7 +460,7 @@ export class LiveRun {
   ): Outcome {
     for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
     const registry = this.merged();
-    settleLedger(registry, this.loaded.scenario.fleets, results, seen);
+    const droppedBy = settleLedger(registry, this.loaded.scenario.fleets, results, seen);
     const { loaded, updates, workerCount } = this;
     const { thresholds, broker } = loaded.scenario;
     const { system, user } = process.cpuUsage();
@@ -472,6 +472,7 @@ export class LiveRun {
       broker: broker?.url ?? 'embedded',
       protocol: this.protocol(),
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
+      droppedBy,
       durationMs,
       ...updates?.results(),
       performance: {
@@ -482,8 +483,13 @@ export class LiveRun {
         cpuMs: Math.round((user + system) / 1000),
         rssBytes: process.resourceUsage().maxRSS * 1024,
         generator: { ...health, missedSamples: missed },
-        warnings: [...healthWarnings(health, missed), ...this.warnings],
-        disconnectReasons: this.reasons(),
+        warnings: [
+          ...healthWarnings(health, missed),
+          ...warningsOf(addReasons(results.map(({ report }) => report.findings))),
+          ...this.warnings,
+        ],
+        disconnectReasons: addReasons(results.map(({ report }) => report.reasons)),
+        failedConnects: this.failures(),
       },
       ...(this.interrupted ? { interrupted: true } : {}),
       ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),

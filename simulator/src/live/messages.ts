@@ -46,7 +46,7 @@ export type ToWorker =
   /** Leave the broker, report the accounts, end. */
   | { readonly kind: 'finish' };
 
-/** Why connections ended or failed, and how often. */
+/** Why something happened, and how often. */
 export type Reasons = Readonly<Record<string, number>>;
 
 export interface WorkerReport {
@@ -57,7 +57,11 @@ export interface WorkerReport {
   /** Samples that came too late to be taken: the generator could not keep up. */
   readonly missedSamples: number;
   readonly health: Health;
+  /** Why connections ended, and why connects failed. */
   readonly reasons: Reasons;
+  readonly failures: Reasons;
+  /** What the broker did not take of what devices say and ask beside telemetry. */
+  readonly findings: Reasons;
   /** Connections accepted, by MQTT version. */
   readonly versions: Readonly<Record<'4' | '5', number>>;
 }

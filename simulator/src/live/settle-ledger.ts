@@ -4,15 +4,19 @@ import { type FleetAccount, settleDevice } from '../ledger/account.ts';
 import { SequenceSet } from '../ledger/sequence-set.ts';
 import type { Registry } from '../metrics/registry.ts';
 import type { Fleet } from '../scenario/schema.ts';
-import type { WorkerResult } from './messages.ts';
+import type { Reasons, WorkerResult } from './messages.ts';
+import { addReasons } from './reasons.ts';
 
-/** Adds the ledger's terms to `registry`; `seen` has ranges of observed sequences by device. */
+/**
+ * Adds the ledger's terms to `registry`; `seen` has ranges of observed sequences by device. Returns
+ * the causes of what was dropped.
+ */
 export function settleLedger(
   registry: Registry,
   fleets: readonly Fleet[],
   results: readonly WorkerResult[],
   seen: readonly (readonly number[])[],
-): void {
+): Reasons {
   const totals = fleets.map(emptyAccount);
   const ends: number[] = [];
   for (const { count } of fleets) ends.push((ends.at(-1) ?? 0) + count);
@@ -32,8 +36,17 @@ export function settleLedger(
     registry.counter('messages_volatile', fleet).add(total.volatile);
     registry.counter('messages_pending', fleet).add(total.pending);
   }
+  return addReasons(totals.map(({ droppedBy }) => droppedBy));
 }
 
 function emptyAccount(): FleetAccount {
-  return { lost: 0, unseen: 0, unobservable: 0, dropped: 0, volatile: 0, pending: 0 };
+  return {
+    lost: 0,
+    unseen: 0,
+    unobservable: 0,
+    dropped: 0,
+    droppedBy: {},
+    volatile: 0,
+    pending: 0,
+  };
 }

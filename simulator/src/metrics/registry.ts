@@ -47,6 +47,7 @@ export class Gauge {
 
   add(change: number): void {
     this.value += change;
+    assert(this.value >= 0, `a gauge of ${this.value}`);
   }
 }
 

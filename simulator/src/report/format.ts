@@ -7,6 +7,14 @@ export function formatInteger(value: number): string {
   return GROUPED.format(value);
 }
 
+/** Reasons with how often each, the commonest first: `buffer full (1,200), Not authorized (3)`. */
+export function formatReasons(reasons: Readonly<Record<string, number>>): string {
+  return Object.entries(reasons)
+    .sort(([, left], [, right]) => right - left)
+    .map(([reason, count]) => `${reason} (${formatInteger(count)})`)
+    .join(', ');
+}
+
 /** Three significant digits without an exponent: `0.42`, `4.21`, `42.1`, `4,210`. */
 function significant(value: number): string {
   const size = Math.abs(value);

@@ -2,6 +2,7 @@
 // and one more when the run ended early.
 
 import type { ThresholdResult } from '../metrics/thresholds.ts';
+import { formatReasons } from './format.ts';
 import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
 
 interface TestCase {
@@ -14,7 +15,7 @@ interface TestCase {
 export function renderJunit(summary: Summary): string {
   const { scenario, seed, devices, broker, performance } = summary;
   const cases = [
-    ...summary.thresholds.map(thresholdCase),
+    ...summary.thresholds.map((result) => thresholdCase(result, summary.ledger)),
     ledgerCase(summary.ledger),
     ...endCase(summary),
   ];
@@ -27,7 +28,14 @@ export function renderJunit(summary: Summary): string {
     // The schema of Jenkins and others: no fraction, no zone.
     timestamp: performance.startedAt.replace(/(\.\d+)?Z$/, ''),
   };
-  const properties = { seed, devices, broker, scenarioDigest: summary.run.scenarioDigest };
+  const properties = {
+    seed,
+    devices,
+    broker,
+    scenarioDigest: summary.run.scenarioDigest,
+    ...named('dropped', summary.ledger.droppedBy),
+    ...named('not connected', performance.failedConnects),
+  };
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
     `<testsuites${attributes({ name: 'flotilla', ...totals })}>`,
@@ -44,6 +52,13 @@ export function renderJunit(summary: Summary): string {
   ].join('\n');
 }
 
+/** Counts by cause as properties. */
+function named(what: string, causes: Readonly<Record<string, number>> = {}) {
+  return Object.fromEntries(
+    Object.entries(causes).map(([cause, count]) => [`${what}: ${cause}`, count]),
+  );
+}
+
 function renderCase({ name, failure }: TestCase, summary: Summary): string[] {
   // The suite's time is the run's; a threshold takes none of its own.
   const open = `    <testcase${attributes({ name, classname: summary.scenario, time: '0.000' })}`;
@@ -52,17 +67,25 @@ function renderCase({ name, failure }: TestCase, summary: Summary): string[] {
   return [`${open}>`, `      <failure${attributes(failure)}>${text}</failure>`, '    </testcase>'];
 }
 
-function thresholdCase({ metric, expression, value, ok }: ThresholdResult): TestCase {
+function thresholdCase(
+  { metric, expression, value, ok }: ThresholdResult,
+  { droppedBy }: Ledger,
+): TestCase {
   const name = `${metric}: ${expression}`;
   if (ok) return { name };
-  const measured = value === null ? 'nothing was measured' : `it is ${value}`;
+  const causes = metric.startsWith('messages_dropped') ? `: ${formatReasons(droppedBy)}` : '';
+  const measured = value === null ? 'nothing was measured' : `it is ${value}${causes}`;
   return { name, failure: { type: 'threshold', message: `${name}: ${measured}` } };
 }
 
-function ledgerCase({ produced, balanced, duplicated: _, ...terms }: Ledger): TestCase {
+function ledgerCase({ produced, balanced, duplicated: _, ...rest }: Ledger): TestCase {
   const name = 'the ledger balances';
   if (balanced) return { name };
-  const sum = Object.entries(terms).map(([term, count]) => `${term} ${count}`);
+  const { droppedBy, ...terms } = rest;
+  const causes = Object.keys(droppedBy).length > 0 ? ` (${formatReasons(droppedBy)})` : '';
+  const sum = Object.entries(terms).map(([term, count]) => {
+    return `${term} ${count}${term === 'dropped' ? causes : ''}`;
+  });
   return {
     name,
     failure: { type: 'ledger', message: `produced ${produced} is not ${sum.join(' + ')}` },

@@ -16,15 +16,20 @@ export interface Ledger {
   readonly unseen: number;
   /** Acknowledged while the observer's own session was gone. */
   readonly unobservable: number;
-  /** Dropped by a full buffer. */
+  /** Given up by the device. */
   readonly dropped: number;
+  /** The same by cause: of the server by the standard's name of its reason code. */
+  readonly droppedBy: Readonly<Record<string, number>>;
   /** Held in RAM only and lost at a restart. */
   readonly volatile: number;
   /** Still in a buffer at the end. */
   readonly pending: number;
   /** Further copies of observed messages; no part of the identity. */
   readonly duplicated: number;
-  /** produced = observed + lost + unseen + unobservable + dropped + volatile + pending. */
+  /**
+   * produced = observed + lost + unseen + unobservable + dropped + volatile + pending, and the causes
+   * of what was dropped add up to it.
+   */
   readonly balanced: boolean;
 }
 
@@ -39,8 +44,10 @@ export interface Performance {
   readonly cpuMs: number;
   /** Largest resident size seen. */
   readonly rssBytes: number;
-  /** Why connections ended or failed, and how often. */
+  /** Why connections ended, and how often. */
   readonly disconnectReasons?: Readonly<Record<string, number>>;
+  /** Why connects failed, and how often; the sum is `connect_failures`. */
+  readonly failedConnects?: Readonly<Record<string, number>>;
   /** What a reader must know before they trust the figures, in words. */
   readonly warnings?: readonly string[];
   /** Further measurements, in units that their names end in. */
@@ -91,6 +98,8 @@ export interface Outcome {
   readonly protocol: string;
   /** Taken with `thresholdPercentiles(scenario.thresholds)`, after settling. */
   readonly snapshot: Snapshot;
+  /** Causes of what was dropped; absent = nothing was. */
+  readonly droppedBy?: Readonly<Record<string, number>>;
   /** How long devices sampled: what rates of counters are over. */
   readonly durationMs: number;
   readonly rollouts?: readonly RolloutSummary[];
@@ -105,7 +114,7 @@ export function buildSummary(outcome: Outcome): Summary {
   const { loaded, snapshot, abortedBy, interrupted } = outcome;
   const { scenario } = loaded;
   const thresholds = evaluate(scenario.thresholds, snapshot, outcome.durationMs / 1000);
-  const ledger = ledgerOf(snapshot);
+  const ledger = ledgerOf(snapshot, outcome.droppedBy);
   const complete = interrupted !== true && abortedBy === undefined;
   return {
     schemaVersion: 1,
@@ -135,8 +144,8 @@ export function buildSummary(outcome: Outcome): Summary {
   };
 }
 
-/** The ledger that a snapshot holds. */
-export function ledgerOf(snapshot: Snapshot): Ledger {
+/** The ledger that a snapshot holds; it balances only where the causes add up too. */
+export function ledgerOf(snapshot: Snapshot, droppedBy: Ledger['droppedBy'] = {}): Ledger {
   const count = (name: CounterName) => {
     const metric = snapshot[name];
     return metric?.kind === 'counter' ? metric.value : 0;
@@ -151,9 +160,10 @@ export function ledgerOf(snapshot: Snapshot): Ledger {
     volatile: count('messages_volatile'),
     pending: count('messages_pending'),
   };
-  const sum = Object.values(terms).reduce((left, right) => left + right, 0);
-  const duplicated = count('messages_duplicated');
-  return { produced, ...terms, duplicated, balanced: sum === produced };
+  const sum = (values: Record<string, number>) =>
+    Object.values(values).reduce((left, right) => left + right, 0);
+  const balanced = sum(terms) === produced && sum(droppedBy) === terms.dropped;
+  return { produced, ...terms, droppedBy, duplicated: count('messages_duplicated'), balanced };
 }
 
 /**

@@ -10,6 +10,7 @@ import {
   formatInteger,
   formatMs,
   formatPerSecond,
+  formatReasons,
   formatShare,
   formatTrend,
 } from './format.ts';
@@ -141,12 +142,12 @@ function attacks({ attacks: all = [] }: Summary, width: number, paint: Paint): s
   );
 }
 
-/** The terms that follow `observed`, and what each says when it is not zero. */
+/** The terms that follow `observed`, and what each says when it is not zero; '' = its causes. */
 const LEDGER_TERMS = [
   ['lost', 'never acknowledged by the broker, never received'],
   ['unseen', 'acknowledged by the broker, yet never delivered by it'],
   ['unobservable', 'acknowledged while the subscriber had lost its session'],
-  ['dropped', 'dropped by a full buffer on the device'],
+  ['dropped', ''],
   ['volatile', 'held in RAM only when a device restarted'],
   ['pending', 'still in a buffer on the device when the run ended'],
 ] as const satisfies readonly (readonly [keyof Ledger, string])[];
@@ -162,7 +163,7 @@ function ledger(entries: Ledger, paint: Paint): string[] {
       '+',
       term,
       entries[term],
-      entries[term] === 0 ? '' : meaning,
+      entries[term] === 0 ? '' : meaning || formatReasons(entries.droppedBy),
     ]),
   ];
   const numbers = columns(
@@ -183,7 +184,8 @@ function ledger(entries: Ledger, paint: Paint): string[] {
   ];
 }
 
-function ledgerNotes({ produced, duplicated, balanced, ...rest }: Ledger, paint: Paint): string[] {
+function ledgerNotes(entries: Ledger, paint: Paint): string[] {
+  const { produced, duplicated, droppedBy, balanced, ...rest } = entries;
   const notes: string[] = [];
   if (duplicated > 0) {
     const note = `${plural(duplicated, 'message')} arrived more than once, as QoS 1 allows`;
@@ -191,7 +193,10 @@ function ledgerNotes({ produced, duplicated, balanced, ...rest }: Ledger, paint:
   }
   if (!balanced) {
     const sum = Object.values(rest).reduce((left, right) => left + right, 0);
-    const note = `the terms add up to ${formatInteger(sum)}, not to ${formatInteger(produced)}`;
+    const note =
+      sum === produced
+        ? `the causes of what was dropped are ${formatReasons(droppedBy)}`
+        : `the terms add up to ${formatInteger(sum)}, not to ${formatInteger(produced)}`;
     notes.push(`  ${paint('red', `✗ ${note}: please report this, it is a bug of flotilla`)}`);
   }
   return notes;
@@ -290,13 +295,15 @@ function verdict(summary: Summary, paint: Paint): string[] {
     formatBytes(rssBytes),
     ...(versions.node === undefined ? [] : [`Node ${versions.node.replace(/^v/, '')}`]),
   ].join(' · ');
-  const { disconnectReasons = {}, warnings = [] } = performance;
+  const { disconnectReasons = {}, failedConnects = {}, warnings = [] } = performance;
   const lines = [paint('dim', cost), '', ...warnings.map((text) => paint('yellow', `! ${text}`))];
   const ends = Object.entries(disconnectReasons).sort(([, a], [, b]) => b - a);
   for (const [reason, count] of ends.slice(0, REASONS_SHOWN_MAX)) {
     lines.push(paint('dim', `disconnected: ${reason} (${formatInteger(count)})`));
   }
-  if (warnings.length > 0 || ends.length > 0) lines.push('');
+  const failures = formatReasons(failedConnects);
+  if (failures !== '') lines.push(paint('dim', `not connected: ${failures}`));
+  if (warnings.length > 0 || ends.length > 0 || failures !== '') lines.push('');
   if (passed) return [...lines, paint('green', paint('bold', 'PASSED'))];
   const crossed = summary.thresholds.filter(({ ok }) => !ok).length;
   const reasons = [

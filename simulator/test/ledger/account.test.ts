@@ -6,9 +6,11 @@ import { type DeviceAccount, type FleetAccount, settleDevice } from '../../src/l
 import { SequenceSet } from '../../src/ledger/sequence-set.ts';
 
 const PRODUCED_MAX = 30;
+const CAUSE = 'buffer full';
 
 function emptyAccount(): FleetAccount {
-  return { lost: 0, unseen: 0, unobservable: 0, dropped: 0, volatile: 0, pending: 0 };
+  const terms = { lost: 0, unseen: 0, unobservable: 0, dropped: 0, volatile: 0, pending: 0 };
+  return { ...terms, droppedBy: {} };
 }
 
 function setOf(sequences: readonly number[]): SequenceSet {
@@ -22,6 +24,8 @@ interface Claims {
   readonly seen?: readonly number[];
   readonly acknowledged?: readonly number[];
   readonly dropped?: readonly number[];
+  /** For another cause. */
+  readonly droppedToo?: readonly number[];
   readonly pending?: readonly number[];
   readonly unwatched?: readonly number[];
 }
@@ -32,7 +36,7 @@ function settle(claims: Claims, confirmed = true, fleet = emptyAccount()): Fleet
     device: 0,
     produced: claims.produced,
     acknowledged: ranges(claims.acknowledged),
-    dropped: ranges(claims.dropped),
+    dropped: { [CAUSE]: ranges(claims.dropped), other: ranges(claims.droppedToo) },
     pending: ranges(claims.pending),
     unwatched: ranges(claims.unwatched),
   };
@@ -40,8 +44,11 @@ function settle(claims: Claims, confirmed = true, fleet = emptyAccount()): Fleet
   return fleet;
 }
 
-function sum(fleet: FleetAccount): number {
-  return Object.values(fleet).reduce((total, count) => total + count, 0);
+function sum({ droppedBy, ...terms }: FleetAccount): number {
+  const total = (counts: Record<string, number>) =>
+    Object.values(counts).reduce((left, right) => left + right, 0);
+  expect(total(droppedBy)).toBe(terms.dropped);
+  return total(terms);
 }
 
 describe('a message', () => {
@@ -68,7 +75,13 @@ describe('a message', () => {
       false,
       { unobservable: 1 },
     ],
-    ['that had no room', { dropped: [0] }, true, { dropped: 1 }],
+    ['that had no room', { dropped: [0] }, true, { dropped: 1, droppedBy: { [CAUSE]: 1 } }],
+    [
+      'given up for another cause',
+      { droppedToo: [0] },
+      true,
+      { dropped: 1, droppedBy: { other: 1 } },
+    ],
     ['that still waits', { pending: [0] }, true, { pending: 1 }],
     ['dropped after it was taken', { acknowledged: [0], dropped: [0] }, true, { unseen: 1 }],
   ])('%s', (_name, claims, confirmed, expected) => {
@@ -85,6 +98,7 @@ describe('a message', () => {
       seen: some,
       acknowledged: some,
       dropped: some,
+      droppedToo: some,
       pending: some,
       unwatched: some,
     });
@@ -104,6 +118,7 @@ describe('a message', () => {
               seen: only(device.seen),
               acknowledged: only(device.acknowledged),
               dropped: only(device.dropped),
+              droppedToo: only(device.droppedToo),
               pending: only(device.pending),
               unwatched: only(device.unwatched),
             },

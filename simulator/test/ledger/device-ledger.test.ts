@@ -149,7 +149,8 @@ describe('the account of a device', () => {
   test('has what it produced, had acknowledged, dropped and still holds', () => {
     const ledger = new DeviceLedger(3);
     for (const sequence of [0, 1, 4]) ledger.acknowledged(1, sequence, 10);
-    ledger.dropped(1, 2);
+    ledger.dropped(1, 2, 'buffer full');
+    ledger.dropped(1, 3, 'Not authorized');
     // The parts of a device that the ledger asks.
     const device = {
       sampler: { packCount: 7 },
@@ -159,7 +160,7 @@ describe('the account of a device', () => {
       device: 41,
       produced: 7,
       acknowledged: [0, 2, 4, 5],
-      dropped: [2, 3],
+      dropped: { 'buffer full': [2, 3], 'Not authorized': [3, 4] },
       pending: [5, 7],
       unwatched: [],
     });
@@ -170,7 +171,7 @@ describe('the account of a device', () => {
       device: 8,
       produced: 0,
       acknowledged: [],
-      dropped: [],
+      dropped: {},
       pending: [],
       unwatched: [],
     });
@@ -196,7 +197,8 @@ describe('a program that is reset', () => {
     ledger.restarted(0, deviceOf(8, [7]));
     const account = ledger.account(7, 0, deviceOf(9, [8]));
     expect(account).toMatchObject({ produced: 9, volatile: [3, 5, 7, 8], pending: [8, 9] });
-    const total = { lost: 0, unseen: 0, unobservable: 0, dropped: 0, volatile: 0, pending: 0 };
+    const terms = { lost: 0, unseen: 0, unobservable: 0, dropped: 0, volatile: 0, pending: 0 };
+    const total = { ...terms, droppedBy: {} };
     // The fourth was on its way when the program went, and arrived.
     settleDevice(total, account, SequenceSet.fromRanges([0, 4, 5, 7]), true);
     expect(total).toMatchObject({ volatile: 2, pending: 1, lost: 0, unseen: 0 });

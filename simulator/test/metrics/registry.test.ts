@@ -141,6 +141,13 @@ describe('trends', () => {
 });
 
 describe('snapshots', () => {
+  it('refuse a gauge below zero: what would make it fall so is a bug', () => {
+    const gauge = new Registry(['a']).gauge('devices_connected', 0);
+    gauge.add(1);
+    gauge.add(-1);
+    expect(() => gauge.add(-1)).toThrow('a gauge of -1');
+  });
+
   it('hold every metric, in total and of each fleet, totals first', () => {
     const tagged = FLEETS.flatMap((fleet) => METRIC_NAMES.map((name) => taggedName(name, fleet)));
     const keys = Object.keys(new Registry(FLEETS).snapshot());

@@ -111,6 +111,13 @@ describe('the document', () => {
       ledger: { ...good.ledger, observed: 8_399, duplicated: 7, balanced: false },
     };
     const failures = parse(renderJunit(broken)).filter(({ name }) => name === 'failure');
+    const dropped = {
+      ...good.ledger,
+      dropped: 3,
+      droppedBy: { 'buffer full': 3 },
+      balanced: false,
+    };
+    expect(renderJunit({ ...good, ledger: dropped })).toContain('dropped 3 (buffer full (3)) + ');
     expect(failures.map(({ attributes }) => attributes.message)).toEqual([
       'produced 8400 is not observed 8399 + lost 0 + unseen 0 + unobservable 0 + dropped 0 + volatile 0 + pending 0',
       'interrupted',
@@ -118,6 +125,27 @@ describe('the document', () => {
     const aborted = parse(renderJunit({ ...good, abortedBy: 'devices: value<1' }));
     expect(aborted.at(-1)?.attributes.message).toBe('ended early by devices: value<1');
     expect(parse(renderJunit(good)).filter(({ name }) => name === 'testcase')).toHaveLength(1);
+  });
+
+  it('tells the causes of drops and of failed connects', () => {
+    const thresholds = [
+      { metric: 'messages_dropped', expression: 'count==0', value: 3, ok: false },
+    ];
+    const good = buildSummary(outcome(0, []));
+    const ledger = { ...good.ledger, droppedBy: { 'Not authorized': 3 } };
+    const failedConnects = { 'connect timed out': 2 };
+    const performance = { ...good.performance, failedConnects };
+    const elements = parse(renderJunit({ ...good, thresholds, ledger, performance }));
+    expect(elements.find(({ name }) => name === 'failure')?.attributes.message).toBe(
+      'messages_dropped: count==0: it is 3: Not authorized (3)',
+    );
+    const properties = elements.filter(({ name }) => name === 'property');
+    expect(properties.map(({ attributes }) => attributes)).toEqual(
+      expect.arrayContaining([
+        { name: 'dropped: Not authorized', value: '3' },
+        { name: 'not connected: connect timed out', value: '2' },
+      ]),
+    );
   });
 
   it('stays well-formed and counts right, whatever the names are', () => {

@@ -62,6 +62,7 @@ describe('the summary', () => {
         unseen: 0,
         unobservable: 0,
         dropped: 0,
+        droppedBy: {},
         volatile: 0,
         pending: 0,
         duplicated: 0,
@@ -111,7 +112,11 @@ describe('the ledger', () => {
         const sum = values.reduce((left, right) => left + right, 0);
         registry.counter('messages_produced', 0).add(sum + error);
         registry.counter('messages_duplicated', 0).add(9);
-        const ledger = ledgerOf(registry.snapshot());
+        const dropped = values[terms.indexOf('dropped')]!;
+        const causes = { 'buffer full': dropped >> 1, 'Not authorized': dropped - (dropped >> 1) };
+        const ledger = ledgerOf(registry.snapshot(), causes);
+        expect(ledgerOf(registry.snapshot(), { ...causes, other: 1 }).balanced).toBe(false);
+        expect(ledger.droppedBy).toEqual(causes);
         expect(ledger.balanced).toBe(error === 0);
         expect(ledger).toMatchObject(Object.fromEntries(terms.map((term, i) => [term, values[i]])));
         expect(ledger.duplicated).toBe(9);

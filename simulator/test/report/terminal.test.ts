@@ -98,14 +98,15 @@ describe('the summary in a terminal', () => {
     registry.counter('messages_pending', 0).add(5);
     registry.counter('messages_duplicated', 0).add(1);
     const snapshot = registry.snapshot();
-    const text = renderSummary(buildSummary({ ...outcome(0, []), snapshot }), PLAIN);
+    const droppedBy = { 'Not authorized': 1, 'buffer full': 2 };
+    const text = renderSummary(buildSummary({ ...outcome(0, []), snapshot, droppedBy }), PLAIN);
     expect(text).toContain(`
       produced      2,000,000  put into their buffers by the devices
     = observed      1,999,900  received from the broker by an independent subscriber
     + lost                  0
     + unseen                1  acknowledged by the broker, yet never delivered by it
     + unobservable          2  acknowledged while the subscriber had lost its session
-    + dropped               3  dropped by a full buffer on the device
+    + dropped               3  buffer full (2), Not authorized (1)
     + volatile              4  held in RAM only when a device restarted
     + pending               5  still in a buffer on the device when the run ended
     1 message arrived more than once, as QoS 1 allows
@@ -115,6 +116,27 @@ describe('the summary in a terminal', () => {
     // One fleet needs no table of fleets, no data no numbers.
     expect(text).not.toContain('FLEETS');
     expect(text).not.toContain('THRESHOLDS');
+  });
+
+  it('tells causes of drops that do not add up, and why connects failed', () => {
+    const registry = new Registry(['a']);
+    registry.counter('messages_produced', 0).add(3);
+    registry.counter('messages_dropped', 0).add(3);
+    const { performance, ...rest } = outcome(0, []);
+    const failedConnects = { 'connect timed out': 1, 'connection refused: Not authorized': 1_200 };
+    const text = renderSummary(
+      buildSummary({
+        ...rest,
+        snapshot: registry.snapshot(),
+        droppedBy: { 'buffer full': 2 },
+        performance: { ...performance, failedConnects },
+      }),
+      PLAIN,
+    );
+    expect(text).toContain('✗ the causes of what was dropped are buffer full (2): please report');
+    expect(text).toContain(
+      '  not connected: connection refused: Not authorized (1,200), connect timed out (1)\n',
+    );
   });
 
   it('says that nothing was measured', () => {
