@@ -73,6 +73,7 @@ export const TESTS_LEFT_OUT: Readonly<Record<string, Readonly<Record<string, str
     'comparing > equalsUtf8': LAX_TEXT,
   },
   'sdk/test/deep-sleep.test.ts': {
+    'a device in deep sleep > what a broker ends': SLOW,
     'a device in deep sleep > wakes up early': SLOW,
     'nothing is lost whatever': SLOW,
   },
