@@ -11,7 +11,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts', '*/test/**/*.test.ts'],
     testTimeout: HANG_MS,
     hookTimeout: HANG_MS,
-    teardownTimeout: HANG_MS / 10,
+    teardownTimeout: HANG_MS,
     // Before the test around it ends, which could not tell what it waited for.
     expect: { poll: { interval: 10, timeout: HANG_MS / 2 } },
     // Vitest leaves one core free, which of two is half.

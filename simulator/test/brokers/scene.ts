@@ -5,7 +5,7 @@ import { Device, type DeviceOptions, DeviceProfile } from '@flotilla/sdk';
 import { NodePlatform } from '@flotilla/sdk/node';
 import mqtt, { type MqttClient } from 'mqtt';
 import type { Broker } from '../support/brokers.ts';
-import { TestClient, type TestClientOptions } from './test-client.ts';
+import { CONNECT_MS_MAX, TestClient, type TestClientOptions } from './test-client.ts';
 import { Wire } from './wire.ts';
 
 /** What takes this long hangs, also where all tests share two cores with others. */
@@ -136,6 +136,7 @@ export class Scene {
       broker: { host: '127.0.0.1', port },
       sensors: [{ name: 'temperature', unit: 'Cel', read: () => 21.5 }],
       intervalMs: 100,
+      connectMsMax: CONNECT_MS_MAX,
       retryMsMin: 20,
       retryMsMax: 100,
       ...options,

@@ -9,6 +9,8 @@ import { Session } from '@flotilla/sdk/mqtt/session';
 import { NodePlatform } from '@flotilla/sdk/node';
 
 const TICK_MS = 5;
+/** A client that gave up sooner, where the broker is late only, would leave its will behind. */
+export const CONNECT_MS_MAX = 120_000;
 
 export interface Received {
   readonly topic: string;
@@ -53,6 +55,7 @@ export class TestClient implements ClientOwner {
     this.options = options;
     const profile = new ClientProfile({
       topics: '{id}/{topic}',
+      connectMsMax: CONNECT_MS_MAX,
       retryMsMin: 20,
       retryMsMax: 100,
       ...options,
