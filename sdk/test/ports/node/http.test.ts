@@ -233,7 +233,8 @@ describe.concurrent('the body', () => {
       (socket) => socket.resetAndDestroy(),
     ];
     for (const cut of cuts) {
-      for (const length of [{ 'content-length': 1000 }, {}]) {
+      const lengths: Record<string, number>[] = [{ 'content-length': 1000 }, {}];
+      for (const length of lengths) {
         const { owner, socket } = await halfOfIt(length);
         await until(() => owner.parts.length > 0, 'the first half');
         cut(socket);
