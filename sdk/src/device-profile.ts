@@ -51,8 +51,8 @@ export interface DeviceEvents {
   onConnected?(device: Device): void;
   /** `wasConnected` is false for an attempt that failed. */
   onDisconnected?(device: Device, reason: string, wasConnected: boolean): void;
-  /** A telemetry message was put in the buffer. */
-  onProduced?(device: Device, sequence: number): void;
+  /** A telemetry message was put in the buffer; `scheduledMs` is the monotonic time it was due. */
+  onProduced?(device: Device, sequence: number, scheduledMs: number): void;
   /**
    * The server took a telemetry message, or it was written at QoS 0. `scheduledMs` is the
    * monotonic time, modulo 2^32, of its samples; `buffered` says that it waited for a connection.

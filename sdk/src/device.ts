@@ -410,7 +410,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
 
   onPack(sequence: number, scheduledMs: number, size: number, priority: Priority): void {
     const { onProduced } = this.profile.events;
-    if (onProduced !== undefined) onProduced(this, sequence);
+    if (onProduced !== undefined) onProduced(this, sequence, scheduledMs);
     this.uplink.addPack(sequence, scheduledMs, size, priority);
     if (this.wake !== undefined)
       this.wake.added(priority === PRIORITY_HIGH, this.uplink.outbox.usedShare);

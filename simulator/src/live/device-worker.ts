@@ -7,7 +7,6 @@ import {
   type BootReason,
   type ConnectOptions,
   Device,
-  type DeviceEvents,
   type DeviceProfile,
   type StreamHandlers,
   type Timer,
@@ -31,8 +30,7 @@ import { type Fleet, hasFirmware, type Outage } from '../scenario/schema.ts';
 import { recordEnergy } from '../world/energy.ts';
 import { Links } from '../world/link.ts';
 import { ConnectGate } from './connect-gate.ts';
-import { DisconnectReasons } from './disconnect-reasons.ts';
-import { HealthMonitor } from './health.ts';
+import { DeviceMeter } from './device-meter.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
 import { RunClock } from './run-clock.ts';
 
@@ -64,6 +62,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private readonly wheel: Wheel;
   private readonly registry: Registry;
   private readonly ledger: DeviceLedger;
+  private readonly meter: DeviceMeter;
   private readonly platforms: SimulatedPlatform[] = [];
   /** By local index; absent until its turn in the ramp. */
   private readonly devices: (Device | undefined)[] = [];
@@ -71,11 +70,8 @@ class DeviceWorker implements FirmwareFleetsWorld {
   /** Absent where no fleet has firmware. */
   private readonly firmware: FirmwareFleets | undefined;
   private readonly applications: readonly (Application | undefined)[];
-  private readonly health = new HealthMonitor();
   private churnCount = 0;
   private readonly brokerOptions: ConnectOptions;
-  private readonly reasons = new DisconnectReasons();
-  private readonly versions = { 4: 0, 5: 0 };
   private sampling = true;
   private isOver = false;
   private isObserverAway = false;
@@ -130,6 +126,8 @@ class DeviceWorker implements FirmwareFleetsWorld {
     }
     this.wheel = new Wheel(this.platforms.length);
     this.ledger = new DeviceLedger(this.platforms.length);
+    const { clock, firmware: fleets, gate, ledger, registry } = this;
+    this.meter = new DeviceMeter({ scenario, clock, registry, ledger, gate, firmware: fleets });
     this.profiles = scenario.fleets.map((fleet, index) =>
       this.createProfile(fleet, index, applications[index]),
     );
@@ -152,6 +150,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
 
   private begin(port: MessagePort, beginMs: number): void {
     const { rampMs, timeline } = this.task.scenario;
+    this.meter.begin(beginMs);
     for (const { deviceIndex, localIndex } of this.platforms) {
       // The ramp is over the run's devices, whichever worker has them.
       this.wheel.start(localIndex, beginMs + (rampMs * deviceIndex) / this.places.total);
@@ -362,54 +361,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
       deviceCount: this.platforms.length,
       update: this.firmware?.createProfile(index),
     };
-    return createFleetProfile(context, fleet, application, this.events(index));
-  }
-
-  private events(fleet: number): DeviceEvents {
-    const produced = this.registry.counter('messages_produced', fleet);
-    const acknowledged = this.registry.counter('messages_acknowledged', fleet);
-    const received = this.registry.counter('messages_received', fleet);
-    const publishLatency = this.registry.trend('publish_latency_ms', fleet);
-    const { clock, ledger } = this;
-    return {
-      onConnected: (device) => this.connected(device, fleet),
-      onDisconnected: (device, reason, wasConnected) => {
-        this.disconnected(device, fleet, reason, wasConnected);
-      },
-      onProduced: () => produced.add(),
-      onAcknowledged: (device, sequence, scheduledMs, buffered) => {
-        const nowMs = clock.monotonicMs();
-        acknowledged.add();
-        if (!buffered) publishLatency.record(nowMs - scheduledMs);
-        const { localIndex } = device.platform as SimulatedPlatform;
-        ledger.acknowledged(localIndex, sequence, nowMs);
-      },
-      onDropped: (device, sequence) => {
-        ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence);
-      },
-      onMessage: () => received.add(),
-      onUpdateStage: ({ platform }, stage) => {
-        this.firmware?.onStage(platform as FirmwarePlatform, stage);
-      },
-    };
-  }
-
-  private connected(device: Device, fleet: number): void {
-    const platform = device.platform as SimulatedPlatform;
-    const nowMs = this.clock.monotonicMs();
-    this.gate.release(platform, nowMs);
-    this.registry.gauge('devices_connected', fleet).add(1);
-    this.registry.trend('connect_latency_ms', fleet).record(nowMs - platform.connectStartMs);
-    if (platform.wasConnected) this.registry.counter('reconnects', fleet).add();
-    platform.wasConnected = true;
-    this.versions[device.client.version] += 1;
-  }
-
-  private disconnected(device: Device, fleet: number, reason: string, wasConnected: boolean): void {
-    this.gate.release(device.platform as SimulatedPlatform, this.clock.monotonicMs());
-    if (wasConnected) this.registry.gauge('devices_connected', fleet).add(-1);
-    else this.registry.counter('connect_failures', fleet).add();
-    this.reasons.add(reason);
+    return createFleetProfile(context, fleet, application, this.meter.events(index));
   }
 
   // The end.
@@ -432,9 +384,9 @@ class DeviceWorker implements FirmwareFleetsWorld {
       registry: this.registry.toWire(withTrends),
       pending: this.pending,
       missedSamples: this.missedSamples,
-      health: this.health.health(),
-      reasons: this.reasons.toObject(),
-      versions: { ...this.versions },
+      health: this.meter.health(),
+      reasons: this.meter.reasons.toObject(),
+      versions: { ...this.meter.versions },
     };
   }
 

@@ -1,14 +1,12 @@
 // Parts of a run that die: the run ends with an error that names them, and nothing is left over.
 
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LiveRun } from '../../src/live/live-run.ts';
 import { RunError } from '../../src/live/preflight.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { LoadedScenario } from '../../src/scenario/load.ts';
 import { survivorsOf } from '../support/command-line.ts';
-import { folder, loadedScenario } from '../support/scenario.ts';
+import { application, loadedScenario } from '../support/scenario.ts';
 
 /** The parts of a run that a test ends. */
 interface Parts {
@@ -48,13 +46,6 @@ async function failureOf(
 
 function loaded(name: string, fleet: readonly string[] = []): LoadedScenario {
   return loadedScenario({ name, count: 10, fleet, duration: '60s' });
-}
-
-/** The path of a module that a fleet can name as its application. */
-function application(name: string, body: string): string {
-  const file = join(folder, `${name}.mjs`);
-  writeFileSync(file, body);
-  return file;
 }
 
 describe('a run', () => {

@@ -15,6 +15,8 @@ export interface ScenarioOptions {
   readonly broker?: string;
   /** Devices; default 50. */
   readonly count?: number;
+  /** Between two messages of a device; default 500ms. */
+  readonly interval?: string;
   /** More members of the fleet, such as `qos: 0`. */
   readonly fleet?: readonly string[];
   /** Default 3s. */
@@ -23,9 +25,10 @@ export interface ScenarioOptions {
   readonly more?: readonly string[];
 }
 
-/** One fleet, `meters`, that publishes twice a second. */
+/** One fleet, `meters`. */
 function scenarioText(options: ScenarioOptions): string {
   const { name, broker, count = 50, fleet = [], duration = '3s', more = [] } = options;
+  const { interval = '500ms' } = options;
   return [
     `name: ${name}`,
     'seed: 1',
@@ -33,7 +36,7 @@ function scenarioText(options: ScenarioOptions): string {
     'fleets:',
     '  - name: meters',
     `    count: ${count}`,
-    '    interval: 500ms',
+    `    interval: ${interval}`,
     '    sensors:',
     '      - { name: power, unit: W, model: noise, mean: 400, deviation: 60 }',
     '      - { name: level, model: random-walk, start: 5, step: 1, min: 0, max: 10 }',
@@ -53,4 +56,11 @@ export function writeScenario(options: ScenarioOptions): string {
 
 export function loadedScenario(options: ScenarioOptions): LoadedScenario {
   return loadScenario(writeScenario(options));
+}
+
+/** The path of a module that a fleet can name as its application. */
+export function application(name: string, body: string): string {
+  const file = join(folder, `${name}.mjs`);
+  writeFileSync(file, body);
+  return file;
 }
