@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
-import { Registry, type RegistryWire } from '../metrics/registry.ts';
+import { Registry, withTrends } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
   abortingThreshold,
@@ -22,18 +22,16 @@ import { healthWarnings, worstHealth } from './health.ts';
 import { checkHost } from './host-guard.ts';
 import type {
   FromBroker,
-  FromObserver,
   FromWorker,
-  ObserverReport,
   OtaUrls,
   Reasons,
   Target,
-  ToObserver,
   ToWorker,
   WorkerReport,
   WorkerResult,
   WorkerTask,
 } from './messages.ts';
+import { ObserverPart, type Seen } from './observer-part.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 import { runId } from './run-id.ts';
@@ -73,13 +71,12 @@ export class LiveRun {
   private beginMs = 0;
   private pool: Piscina | undefined;
   private broker: Child<never, FromBroker> | undefined;
-  private observer: Child<ToObserver, FromObserver> | undefined;
+  private observer: ObserverPart | undefined;
   private shadow: ShadowPart | undefined;
   private updates: UpdatePart | undefined;
   private readonly ports: MessagePort[] = [];
   private readonly reports: (WorkerReport | undefined)[] = [];
   private reportCount = 0;
-  private observerReport: ObserverReport | undefined;
   private readonly warnings: string[] = [];
   private interrupted = false;
   private failed = false;
@@ -90,8 +87,6 @@ export class LiveRun {
   private readonly failing = Promise.withResolvers<never>();
   private readyCount = 0;
   private readonly workersReady = Promise.withResolvers<void>();
-  private readonly observerReady = Promise.withResolvers<void>();
-  private readonly observerSeen = Promise.withResolvers<readonly (readonly number[])[]>();
 
   constructor(loaded: LoadedScenario, options: LiveRunOptions) {
     this.loaded = loaded;
@@ -112,8 +107,7 @@ export class LiveRun {
       checkDuration(scenario.durationMs);
       checkOpenFiles(deviceCount(scenario));
       const target = await this.orFail(this.findBroker());
-      this.startObserver(target);
-      await this.orFail(this.observerReady.promise);
+      await this.orFail(this.startObserver(target));
       await this.orFail(this.startShadow(target));
       const ota = await this.orFail(this.startUpdates(target));
       const results = this.startWorkers(target, ota);
@@ -181,46 +175,14 @@ export class LiveRun {
     return await promise;
   }
 
-  private startObserver(target: Target): void {
-    const { scenario } = this.loaded;
-    this.observer = new Child<ToObserver, FromObserver>(
-      'observer-process',
-      (message) => this.onObserver(message),
-      (reason) => this.fail(`the observer ended: ${reason}`),
-    );
+  private async startObserver(target: Target): Promise<void> {
     const { run, start } = this;
-    this.observer.send({ kind: 'start', task: { scenario, run, start, target } });
-  }
-
-  private onObserver(message: FromObserver): void {
-    switch (message.kind) {
-      case 'ready':
-        this.observerReady.resolve();
-        break;
-      case 'unreachable':
-        this.fail(
-          `${this.loaded.scenario.broker?.url ?? 'embedded broker'}: ${message.reason}\n` +
-            'The observer could not subscribe there, so nothing was started.',
-        );
-        break;
-      case 'gap':
-        this.tellWorkers(message);
-        break;
-      case 'report':
-        this.takeObserverReport(message);
-        break;
-      case 'seen':
-        this.observerSeen.resolve(message.seen);
-        break;
-    }
-  }
-
-  private takeObserverReport(report: ObserverReport): void {
-    const wasAway = this.observerReport?.openGapFromMs !== undefined;
-    const isAway = report.openGapFromMs !== undefined;
-    if (isAway !== wasAway) this.tellWorkers({ kind: 'observer', isAway });
-    const previous = this.observerReport?.registry ?? report.registry;
-    this.observerReport = { ...report, registry: withTrends(report.registry, previous) };
+    const task = { scenario: this.loaded.scenario, run, start, target };
+    this.observer = new ObserverPart(task, {
+      tellWorkers: (message) => this.tellWorkers(message),
+      fail: (message) => this.fail(message),
+    });
+    await this.observer.untilReady();
   }
 
   /** Only for a timeline that changes shadows: two services at one broker would both answer. */
@@ -318,7 +280,7 @@ export class LiveRun {
   }
 
   private onReport(worker: number, report: WorkerReport): void {
-    const { registry: previous } = this.reports[worker] ?? report;
+    const previous = this.reports[worker]?.registry;
     this.reports[worker] = { ...report, registry: withTrends(report.registry, previous) };
     this.reportCount += 1;
     const elapsedMs = this.clock.monotonicMs() - this.beginMs;
@@ -379,16 +341,15 @@ export class LiveRun {
 
   private async finish(
     results: Promise<WorkerResult[]>,
-  ): Promise<{ results: WorkerResult[]; seen: readonly (readonly number[])[] }> {
-    const fromMs = this.observerReport?.openGapFromMs;
+  ): Promise<{ results: WorkerResult[]; seen: Seen }> {
+    const fromMs = this.observer?.awayFromMs;
     if (fromMs !== undefined) {
       this.tellWorkers({ kind: 'gap', gap: { fromMs, toMs: this.clock.monotonicMs() } });
     }
     this.tellWorkers({ kind: 'finish' });
     const finished = await results;
     await Promise.all([this.shadow?.finish(), this.updates?.finish()]);
-    this.observer?.send({ kind: 'finish' });
-    const seen = await this.observerSeen.promise;
+    const seen = (await this.observer?.finish()) ?? [];
     return { results: finished, seen };
   }
 
@@ -411,7 +372,7 @@ export class LiveRun {
   private merged(): Registry {
     const registry = new Registry(this.loaded.scenario.fleets.map(({ name }) => name));
     for (const report of this.reports) if (report !== undefined) registry.merge(report.registry);
-    if (this.observerReport !== undefined) registry.merge(this.observerReport.registry);
+    this.observer?.addTo(registry);
     this.shadow?.addTo(registry);
     this.updates?.addTo(registry);
     return registry;
@@ -441,11 +402,7 @@ export class LiveRun {
     return sums;
   }
 
-  private outcome(
-    results: readonly WorkerResult[],
-    seen: readonly (readonly number[])[],
-    durationMs: number,
-  ): Outcome {
+  private outcome(results: readonly WorkerResult[], seen: Seen, durationMs: number): Outcome {
     for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
     const registry = this.merged();
     settleLedger(registry, this.loaded.scenario.fleets, results, seen);
@@ -484,11 +441,6 @@ export class LiveRun {
     const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
     return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }
-}
-
-/** A report without trends leaves those of the one before it standing. */
-function withTrends(wire: RegistryWire, previous: RegistryWire): RegistryWire {
-  return wire.trends.length > 0 ? wire : { ...wire, trends: previous.trends };
 }
 
 function deviceCount({ fleets }: Scenario): number {

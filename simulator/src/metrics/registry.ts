@@ -159,6 +159,12 @@ export interface RegistryWire {
   readonly trends: readonly TrendWire[];
 }
 
+/** A report without trends leaves those of the one before it standing. */
+export function withTrends(wire: RegistryWire, previous: RegistryWire | undefined): RegistryWire {
+  if (wire.trends.length > 0 || previous === undefined) return wire;
+  return { ...wire, trends: previous.trends };
+}
+
 /**
  * All metrics of a run, per fleet. A worker fetches its counters, gauges and trends once and
  * keeps them; `toWire` goes to the main thread, which merges and takes snapshots.
