@@ -3,6 +3,7 @@
 import type { CommandModule } from 'yargs';
 import { Cleaner } from '../live/cleaner.ts';
 import { RunError, resolveTarget } from '../live/preflight.ts';
+import { CLAIM } from '../live/run-claim.ts';
 import { parseBrokerUrl } from '../scenario/broker-url.ts';
 import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import { RUN_ID_LENGTH_MAX } from '../scenario/schema.ts';
@@ -46,7 +47,9 @@ export const cleanCommand: CommandModule<object, CleanArguments> = {
     const ids = await cleaner.findRetained(prefix, `${prefix}cleaner`).catch((error: Error) => {
       throw new RunError(`${parsed.url}: ${error.message}`);
     });
-    const failed = await cleaner.clean([...ids, `${prefix}observer`, `${prefix}shadow`]);
+    const failed =
+      (await cleaner.clean([...ids, `${prefix}shadow`])) +
+      (await cleaner.clean([`${prefix}observer`], ['status', CLAIM]));
     if (failed > 0) throw new RunError(`${failed} of ${ids.length + 1} ids could not be cleaned`);
     if (json) console.log(JSON.stringify({ run, broker: parsed.url, cleaned: ids.length }));
     else console.log(`${parsed.url}: cleaned ${ids.length} devices of run ${run}`);

@@ -62,7 +62,7 @@ function options(command: Argv): Argv {
     })
     .option('run', {
       type: 'string',
-      describe: 'Id of the run, first part of all client ids; default: from the seed',
+      describe: 'Id of the run, first part of all client ids; default: a new one',
     })
     .option('yes-i-may-load', {
       type: 'string',
@@ -110,7 +110,6 @@ async function run(args: ArgumentsCamelCase<RunArguments>): Promise<void> {
   const stream = args.json ? process.stderr : process.stdout;
   const devices = scenario.fleets.reduce((sum, { count }) => sum + count, 0).toLocaleString('en');
   const broker = scenario.broker?.url ?? 'an embedded broker';
-  stream.write(`${scenario.name}: ${devices} devices on ${broker}, seed ${scenario.seed}\n\n`);
   const progress = new Progress({
     stream,
     fleets: scenario.fleets,
@@ -123,6 +122,9 @@ async function run(args: ArgumentsCamelCase<RunArguments>): Promise<void> {
     ...given('otaServer', otaServerOf(args)),
     onProgress: (snapshot, elapsedMs) => progress.update(snapshot, elapsedMs),
   });
+  stream.write(
+    `${scenario.name}: ${devices} devices on ${broker}, seed ${scenario.seed}, run ${liveRun.run}\n\n`,
+  );
   const stopListening = onInterrupt(liveRun);
   let summary: Summary;
   try {

@@ -11,6 +11,7 @@ import type { ConnectGate } from './connect-gate.ts';
 import { DisconnectReasons } from './disconnect-reasons.ts';
 import { type Health, HealthMonitor, latenessMax, Punctuality } from './health.ts';
 import type { RunClock } from './run-clock.ts';
+import { ThrownOut } from './take-over.ts';
 
 /** What the meter of a worker reads and writes. */
 export interface Metered {
@@ -26,6 +27,7 @@ export interface Metered {
 
 export class DeviceMeter {
   readonly reasons = new DisconnectReasons();
+  readonly thrownOut = new ThrownOut();
   /** Connections accepted, by MQTT version. */
   readonly versions = { 4: 0, 5: 0 };
   private readonly monitor = new HealthMonitor();
@@ -94,9 +96,14 @@ export class DeviceMeter {
 
   private disconnected(device: Device, fleet: number, reason: string, wasConnected: boolean): void {
     const { clock, gate, registry } = this.metered;
-    gate.release(device.platform as SimulatedPlatform, clock.monotonicMs());
-    if (wasConnected) registry.gauge('devices_connected', fleet).add(-1);
-    else registry.counter('connect_failures', fleet).add();
+    const platform = device.platform as SimulatedPlatform;
+    gate.release(platform, clock.monotonicMs());
+    if (wasConnected) {
+      registry.gauge('devices_connected', fleet).add(-1);
+      this.thrownOut.add(platform.localIndex, reason);
+    } else {
+      registry.counter('connect_failures', fleet).add();
+    }
     this.reasons.add(reason);
   }
 }

@@ -386,6 +386,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
       missedSamples: this.missedSamples,
       health: this.meter.health(),
       reasons: this.meter.reasons.toObject(),
+      thrownOut: this.meter.thrownOut.count,
       versions: { ...this.meter.versions },
     };
   }

@@ -33,16 +33,18 @@ import type {
 } from './messages.ts';
 import { ObserverPart, type Seen } from './observer-part.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
+import { RunClaim } from './run-claim.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
-import { runId } from './run-id.ts';
+import { newRunId } from './run-id.ts';
 import { settleLedger } from './settle-ledger.ts';
 import { needsShadow, ShadowPart } from './shadow-part.ts';
+import { takeOverWarnings } from './take-over.ts';
 import type { RemoteServer, UpdatePart } from './update-part.ts';
 
 export interface LiveRunOptions {
   /** Worker threads; default: all cores but one. */
   readonly workers?: number;
-  /** First part of all client ids; default: derived from the seed. */
+  /** First part of all client ids; default: a new one. */
   readonly run?: string;
   /** Host with a public address that may be loaded. */
   readonly allowedHost?: string;
@@ -64,7 +66,8 @@ export class LiveRun {
   private readonly loaded: LoadedScenario;
   private readonly options: LiveRunOptions;
   private readonly workerCount: number;
-  private readonly run: string;
+  /** The id of the run: the first part of all client ids. */
+  readonly run: string;
   private readonly start: RunStart = startRun();
   private readonly clock = new RunClock(this.start);
   private readonly startedAt = new Date().toISOString();
@@ -72,6 +75,7 @@ export class LiveRun {
   private pool: Piscina | undefined;
   private broker: Child<never, FromBroker> | undefined;
   private observer: ObserverPart | undefined;
+  private claim: RunClaim | undefined;
   private shadow: ShadowPart | undefined;
   private updates: UpdatePart | undefined;
   private readonly ports: MessagePort[] = [];
@@ -92,7 +96,7 @@ export class LiveRun {
     this.loaded = loaded;
     this.options = options;
     this.workerCount = options.workers ?? Math.max(1, availableParallelism() - 1);
-    this.run = options.run ?? runId(loaded.scenario.seed);
+    this.run = options.run ?? newRunId();
     // Every await races this promise; between two of them nobody listens.
     this.failing.promise.catch(() => undefined);
   }
@@ -107,6 +111,7 @@ export class LiveRun {
       checkDuration(scenario.durationMs);
       checkOpenFiles(deviceCount(scenario));
       const target = await this.orFail(this.findBroker());
+      await this.orFail(this.claimId(target));
       await this.orFail(this.startObserver(target));
       await this.orFail(this.startShadow(target));
       const ota = await this.orFail(this.startUpdates(target));
@@ -123,6 +128,7 @@ export class LiveRun {
     } finally {
       await this.pool?.destroy();
       await this.updates?.stop();
+      await this.claim?.release();
       for (const part of [this.observer, this.shadow, this.broker]) part?.stop();
     }
   }
@@ -173,6 +179,25 @@ export class LiveRun {
       (reason) => this.fail(`the embedded broker ended: ${reason}`),
     );
     return await promise;
+  }
+
+  /** Two runs with one id would take each other's sessions over; throws when it is in use. */
+  private async claimId(target: Target): Promise<void> {
+    const { broker, topics } = this.loaded.scenario;
+    // Nobody else is at a broker of our own.
+    if (broker === undefined) return;
+    const isNew = this.options.run === undefined;
+    this.claim = new RunClaim(target, topics, this.run, isNew);
+    const verdict = isNew ? 'held' : await this.claim.acquired();
+    if (verdict === 'in use') {
+      throw new RunError(
+        `--run ${this.run}: a run with this id is going on at ${broker.url}\n` +
+          `Give this one another, such as --run ${newRunId()}; without --run each has its own.`,
+      );
+    }
+    if (verdict === 'unknown') {
+      this.warnings.push(`the broker takes no claim: whether run ${this.run} was alone is unknown`);
+    }
   }
 
   private async startObserver(target: Target): Promise<void> {
@@ -410,9 +435,11 @@ export class LiveRun {
     const { thresholds, broker } = loaded.scenario;
     const { system, user } = process.cpuUsage();
     const missed = results.reduce((sum, { report }) => sum + report.missedSamples, 0);
+    const thrownOut = results.reduce((sum, { report }) => sum + report.thrownOut, 0);
     const health = worstHealth(results.map(({ report }) => report.health));
     return {
       loaded,
+      runId: this.run,
       mode: 'live',
       broker: broker?.url ?? 'embedded',
       protocol: this.protocol(),
@@ -427,7 +454,11 @@ export class LiveRun {
         cpuMs: Math.round((user + system) / 1000),
         rssBytes: process.resourceUsage().maxRSS * 1024,
         generator: { ...health, missedSamples: missed },
-        warnings: [...healthWarnings(health, missed), ...this.warnings],
+        warnings: [
+          ...healthWarnings(health, missed),
+          ...takeOverWarnings(this.reasons(), thrownOut, this.claim?.isContested === true),
+          ...this.warnings,
+        ],
         disconnectReasons: this.reasons(),
       },
       ...(this.interrupted ? { interrupted: true } : {}),

@@ -58,6 +58,8 @@ export interface WorkerReport {
   readonly missedSamples: number;
   readonly health: Health;
   readonly reasons: Reasons;
+  /** Devices whose connections the server closed again and again without a word. */
+  readonly thrownOut: number;
   /** Connections accepted, by MQTT version. */
   readonly versions: Readonly<Record<'4' | '5', number>>;
 }

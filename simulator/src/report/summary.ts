@@ -58,6 +58,8 @@ export interface Summary {
   /** What was spoken, for people: `MQTT 5`, `MQTT 3.1.1`, `MQTT 5 and 3.1.1`. */
   readonly protocol: string;
   readonly run: {
+    /** First part of all client ids. */
+    readonly id: string;
     /** As given on the command line. */
     readonly file: string;
     /** SHA-256 of the file's bytes, hex. */
@@ -85,6 +87,8 @@ export interface Summary {
 /** What a run hands over at its end. */
 export interface Outcome {
   readonly loaded: LoadedScenario;
+  /** First part of all client ids. */
+  readonly runId: string;
   readonly mode: Summary['mode'];
   /** `embedded`, or the broker's URL without credentials. */
   readonly broker: string;
@@ -116,6 +120,7 @@ export function buildSummary(outcome: Outcome): Summary {
     broker: outcome.broker,
     protocol: outcome.protocol,
     run: {
+      id: outcome.runId,
       file: loaded.file,
       scenarioDigest: loaded.digest,
       overrides: loaded.overrides,
@@ -168,8 +173,10 @@ export function exitCode(summary: Summary): 0 | 1 | 99 | 130 {
 
 /** The whole command that repeats a run, for a POSIX shell. */
 export function reproduceCommand(summary: Summary): string {
-  const { file, overrides } = summary.run;
-  const flags = [`--seed=${summary.seed}`, ...overrides].flatMap((flag) => {
+  const { file, id, overrides } = summary.run;
+  // Which devices a wave has follows from their ids; nothing else does.
+  const ids = summary.rollouts === undefined ? [] : [`--run=${id}`];
+  const flags = [`--seed=${summary.seed}`, ...ids, ...overrides].flatMap((flag) => {
     // `--name value` reads better, but a value that begins with a dash would be a flag.
     const [, name, value] = /^(--[a-z-]+)=([^-].*)$/s.exec(flag) ?? [];
     return name === undefined ? [flag] : [name, value!];

@@ -13,7 +13,6 @@ const LAUNCHER = fileURLToPath(new URL('../../bin/flotilla.mjs', import.meta.url
 const RUN_MS_MAX = 60_000;
 
 interface Plan {
-  /** Names the run: two at once on one broker must not have the same. */
   readonly seed: number;
   readonly devices: number;
   readonly durationS: number;

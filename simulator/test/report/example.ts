@@ -55,6 +55,7 @@ export function outcome(lost: number, thresholds: readonly Threshold[] = THRESHO
     }
   }
   return {
+    runId: 'r1a2b3c4',
     loaded: {
       scenario: {
         name: 'telemetry',

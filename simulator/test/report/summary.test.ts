@@ -33,6 +33,7 @@ describe('the summary', () => {
       broker: 'mqtt://127.0.0.1:1883',
       protocol: 'MQTT 3.1.1',
       run: {
+        id: 'r1a2b3c4',
         file: 'scenarios/telemetry.yaml',
         scenarioDigest: 'd1'.repeat(32),
         overrides: ['--devices=1k', '--set=fleets[0].qos=1'],
@@ -125,6 +126,11 @@ describe('the command that reproduces', () => {
     expect(reproduceCommand(buildSummary(outcome(0)))).toBe(
       "npx flotilla run scenarios/telemetry.yaml --seed 1058653044 --devices 1k --set 'fleets[0].qos=1'",
     );
+  });
+
+  it('names the run where its id decides who is in a wave', () => {
+    const summary = { ...buildSummary(outcome(0)), rollouts: [] };
+    expect(reproduceCommand(summary)).toContain(' --seed 1058653044 --run r1a2b3c4 --devices 1k ');
   });
 
   it('reaches the program through a shell unharmed', () => {
