@@ -31,6 +31,8 @@ export class DeviceMeter {
   /** Connections accepted, by MQTT version. */
   readonly versions = { 4: 0, 5: 0 };
   private readonly monitor = new HealthMonitor();
+  /** Device and time of each connection since the last report, in turn. */
+  private connections: number[] = [];
   private readonly metered: Metered;
   /** What is due before the scenario begins is none of its messages. */
   private punctuality = new Punctuality(Number.POSITIVE_INFINITY);
@@ -46,6 +48,13 @@ export class DeviceMeter {
 
   health(): Health {
     return this.monitor.health(this.punctuality.lateShare);
+  }
+
+  /** Device and time of each connection accepted since the last call, in turn. */
+  takeConnections(): Float64Array {
+    const taken = Float64Array.from(this.connections);
+    this.connections = [];
+    return taken;
   }
 
   /** For the profile of a fleet. */
@@ -92,6 +101,7 @@ export class DeviceMeter {
     if (platform.wasConnected) registry.counter('reconnects', fleet).add();
     platform.wasConnected = true;
     this.versions[device.client.version] += 1;
+    this.connections.push(platform.deviceIndex, device.client.connectedMs);
   }
 
   private disconnected(device: Device, fleet: number, reason: string, wasConnected: boolean): void {

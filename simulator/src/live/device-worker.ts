@@ -74,7 +74,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private readonly brokerOptions: ConnectOptions;
   private sampling = true;
   private isOver = false;
-  private isObserverAway = false;
+  private isObserverBlind = false;
   private wakeMs = Number.POSITIVE_INFINITY;
   private wakeTimer: NodeJS.Timeout | undefined;
   /** Least time between two wakes; what is due within it fires together. */
@@ -140,7 +140,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
     port.on('message', (message: ToWorker) => {
       if (message.kind === 'begin') this.begin(port, message.beginMs);
       else if (message.kind === 'stop-sampling') this.stopSampling();
-      else if (message.kind === 'observer') this.isObserverAway = message.isAway;
+      else if (message.kind === 'observer') this.isObserverBlind = message.isBlind;
       else if (message.kind === 'gap') this.ledger.addGap(message.gap);
       else resolve(this.finish());
     });
@@ -257,7 +257,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
     this.houseDueMs = nowMs + (this.gate.isBusy ? BUSY_HOUSE_MS : HOUSE_MS);
     this.gate.expire(nowMs, this.giveUp);
     this.gate.admit(nowMs);
-    if (!this.isObserverAway) this.ledger.prune(nowMs);
+    if (!this.isObserverBlind) this.ledger.prune(nowMs);
   }
 
   /** Lets clients go and come back: each with the same chance in every turn (a Poisson process). */
@@ -387,6 +387,8 @@ class DeviceWorker implements FirmwareFleetsWorld {
       health: this.meter.health(),
       reasons: this.meter.reasons.toObject(),
       thrownOut: this.meter.thrownOut.count,
+      connections: this.meter.takeConnections(),
+      upToMs: this.clock.monotonicMs(),
       versions: { ...this.meter.versions },
     };
   }

@@ -20,7 +20,9 @@ import { Child, moduleUrl } from './child.ts';
 import { Cleaner } from './cleaner.ts';
 import { healthWarnings, worstHealth } from './health.ts';
 import { checkHost } from './host-guard.ts';
+import { judge, observerWarnings } from './judge.ts';
 import type {
+  Blindness,
   FromBroker,
   FromWorker,
   OtaUrls,
@@ -75,6 +77,7 @@ export class LiveRun {
   private pool: Piscina | undefined;
   private broker: Child<never, FromBroker> | undefined;
   private observer: ObserverPart | undefined;
+  private blindness: Blindness | undefined;
   private claim: RunClaim | undefined;
   private shadow: ShadowPart | undefined;
   private updates: UpdatePart | undefined;
@@ -201,8 +204,8 @@ export class LiveRun {
   }
 
   private async startObserver(target: Target): Promise<void> {
-    const { run, start } = this;
-    const task = { scenario: this.loaded.scenario, run, start, target };
+    const { run, start, workerCount } = this;
+    const task = { scenario: this.loaded.scenario, run, start, target, workerCount };
     this.observer = new ObserverPart(task, {
       tellWorkers: (message) => this.tellWorkers(message),
       fail: (message) => this.fail(message),
@@ -308,6 +311,7 @@ export class LiveRun {
     const previous = this.reports[worker]?.registry;
     this.reports[worker] = { ...report, registry: withTrends(report.registry, previous) };
     this.reportCount += 1;
+    this.observer?.connected(worker, report);
     const elapsedMs = this.clock.monotonicMs() - this.beginMs;
     const registry = this.merged();
     this.options.onProgress(registry.snapshot(), elapsedMs);
@@ -367,12 +371,13 @@ export class LiveRun {
   private async finish(
     results: Promise<WorkerResult[]>,
   ): Promise<{ results: WorkerResult[]; seen: Seen }> {
-    const fromMs = this.observer?.awayFromMs;
-    if (fromMs !== undefined) {
-      this.tellWorkers({ kind: 'gap', gap: { fromMs, toMs: this.clock.monotonicMs() } });
-    }
+    // What it could not see, the workers must know before they settle their accounts.
+    this.blindness = await this.observer?.check();
     this.tellWorkers({ kind: 'finish' });
     const finished = await results;
+    for (const [worker, { report }] of finished.entries()) {
+      this.observer?.connected(worker, report);
+    }
     await Promise.all([this.shadow?.finish(), this.updates?.finish()]);
     const seen = (await this.observer?.finish()) ?? [];
     return { results: finished, seen };
@@ -436,6 +441,8 @@ export class LiveRun {
     const { system, user } = process.cpuUsage();
     const missed = results.reduce((sum, { report }) => sum + report.missedSamples, 0);
     const thrownOut = results.reduce((sum, { report }) => sum + report.thrownOut, 0);
+    const observer = this.observer?.health;
+    const unobservable = registry.total('messages_unobservable');
     const health = worstHealth(results.map(({ report }) => report.health));
     return {
       loaded,
@@ -453,14 +460,22 @@ export class LiveRun {
         wallMs: Math.round(this.clock.monotonicMs()),
         cpuMs: Math.round((user + system) / 1000),
         rssBytes: process.resourceUsage().maxRSS * 1024,
+        ...(observer === undefined ? {} : { observer }),
         generator: { ...health, missedSamples: missed },
         warnings: [
           ...healthWarnings(health, missed),
+          ...(observer === undefined ? [] : observerWarnings(observer, unobservable)),
           ...takeOverWarnings(this.reasons(), thrownOut, this.claim?.isContested === true),
           ...this.warnings,
         ],
         disconnectReasons: this.reasons(),
       },
+      judged: judge({
+        blindness: this.blindness,
+        beginMs: this.beginMs,
+        unobservable,
+        connected: registry.total('devices_connected'),
+      }),
       ...(this.interrupted ? { interrupted: true } : {}),
       ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),
     };

@@ -3,11 +3,14 @@
 import { type Registry, withTrends } from '../metrics/registry.ts';
 import { Child } from './child.ts';
 import type {
+  Blindness,
   FromObserver,
+  ObserverHealth,
   ObserverReport,
   ObserverTask,
   ToObserver,
   ToWorker,
+  WorkerReport,
 } from './messages.ts';
 
 /** What an observer needs of the run around it. */
@@ -16,6 +19,9 @@ export interface ObserverHost {
   /** Ends the run, with the reason. */
   fail(message: string): void;
 }
+
+/** Its own check of what it sees takes less. */
+const ANSWER_MS_MAX = 40_000;
 
 /** Ranges of observed sequences, by device index. */
 export type Seen = readonly (readonly number[])[];
@@ -26,6 +32,8 @@ export class ObserverPart {
   private readonly child: Child<ToObserver, FromObserver>;
   private readonly ready = Promise.withResolvers<void>();
   private readonly seen = Promise.withResolvers<Seen>();
+  private readonly checked = Promise.withResolvers<Blindness | undefined>();
+  private checkTimer: NodeJS.Timeout | undefined;
   private latest: ObserverReport | undefined;
 
   constructor(task: ObserverTask, host: ObserverHost) {
@@ -48,9 +56,25 @@ export class ObserverPart {
     return this.ready.promise;
   }
 
-  /** Since when it is away; ms of the run, undefined = it is not. */
-  get awayFromMs(): number | undefined {
-    return this.latest?.openGapFromMs;
+  get health(): ObserverHealth | undefined {
+    return this.latest?.health;
+  }
+
+  /** Passes on what a worker reports of its devices' connections. */
+  connected(worker: number, { connections, upToMs }: WorkerReport): void {
+    this.child.send({ kind: 'connections', worker, connections, upToMs });
+  }
+
+  /**
+   * Resolves when the workers know what it could not see of what was acknowledged so far; with how
+   * long it has been blind where it is now.
+   */
+  check(): Promise<Blindness | undefined> {
+    this.child.send({ kind: 'check' });
+    this.checkTimer = setTimeout(() => {
+      this.host.fail('the observer does not answer, so that nothing could be judged');
+    }, ANSWER_MS_MAX);
+    return this.checked.promise;
   }
 
   addTo(registry: Registry): void {
@@ -64,6 +88,7 @@ export class ObserverPart {
   }
 
   stop(): void {
+    clearTimeout(this.checkTimer);
     this.child.stop();
   }
 
@@ -75,11 +100,15 @@ export class ObserverPart {
       case 'unreachable':
         this.host.fail(
           `${this.task.scenario.broker?.url ?? 'embedded broker'}: ${message.reason}\n` +
-            'The observer could not subscribe there, so nothing was started.',
+            'The observer cannot see what is delivered there, so nothing was started.',
         );
         break;
       case 'gap':
         this.host.tellWorkers(message);
+        break;
+      case 'checked':
+        clearTimeout(this.checkTimer);
+        this.checked.resolve(message.blind);
         break;
       case 'report':
         this.keep(message);
@@ -91,9 +120,9 @@ export class ObserverPart {
   }
 
   private keep(report: ObserverReport): void {
-    const isAway = report.openGapFromMs !== undefined;
-    if (isAway !== (this.awayFromMs !== undefined)) {
-      this.host.tellWorkers({ kind: 'observer', isAway });
+    const { isBlind } = report;
+    if (isBlind !== (this.latest?.isBlind === true)) {
+      this.host.tellWorkers({ kind: 'observer', isBlind });
     }
     const registry = withTrends(report.registry, this.latest?.registry);
     this.latest = { ...report, registry };

@@ -68,7 +68,7 @@ const RECORDED = {
   messages_unobservable: {
     kind: 'counter',
     unit: 'messages',
-    description: "acknowledged while the observer's own session was gone",
+    description: 'acknowledged while the observer could not see what was delivered',
   },
   messages_dropped: {
     kind: 'counter',
@@ -104,6 +104,12 @@ const RECORDED = {
     kind: 'trend',
     unit: 'ms',
     description: 'from the scheduled time of a message to the observer',
+  },
+  buffered_latency_ms: {
+    kind: 'trend',
+    unit: 'ms',
+    description: 'as delivery_latency_ms, of messages that waited for a connection',
+    optional: true,
   },
   shadow_updates: {
     kind: 'counter',

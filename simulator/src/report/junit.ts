@@ -16,6 +16,7 @@ export function renderJunit(summary: Summary): string {
   const cases = [
     ...summary.thresholds.map(thresholdCase),
     ledgerCase(summary.ledger),
+    ...judgeCase(summary),
     ...endCase(summary),
   ];
   const failures = cases.filter(({ failure }) => failure !== undefined).length;
@@ -67,6 +68,12 @@ function ledgerCase({ produced, balanced, duplicated: _, ...terms }: Ledger): Te
     name,
     failure: { type: 'ledger', message: `produced ${produced} is not ${sum.join(' + ')}` },
   };
+}
+
+function judgeCase({ judged }: Summary): TestCase[] {
+  if (judged.ok) return [];
+  const failure = { type: 'judge', message: judged.reason };
+  return [{ name: 'the run could be judged', failure }];
 }
 
 function endCase({ interrupted, abortedBy }: Summary): TestCase[] {

@@ -28,6 +28,9 @@ export interface Ledger {
   readonly balanced: boolean;
 }
 
+/** Whether a run could be judged. */
+export type Judged = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
 export interface Performance {
   readonly workers: number;
   /** Of the program and its runtime: `{ flotilla, node }` and what else matters. */
@@ -70,6 +73,8 @@ export interface Summary {
     readonly durationMs: number;
   };
   readonly passed: boolean;
+  /** A run that could not be judged has not passed; nor has it failed. */
+  readonly judged: Judged;
   readonly thresholds: readonly ThresholdResult[];
   readonly ledger: Ledger;
   readonly metrics: Snapshot;
@@ -100,11 +105,15 @@ export interface Outcome {
   readonly rollouts?: readonly RolloutSummary[];
   readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
+  readonly judged: Judged;
   readonly interrupted?: boolean;
   readonly abortedBy?: ThresholdResult;
 }
 
-/** Judges a run: it passes when all thresholds hold, the ledger balances and it ran to its end. */
+/**
+ * Judges a run: it passes when it could be judged, all thresholds hold, the ledger balances and
+ * it ran to its end.
+ */
 export function buildSummary(outcome: Outcome): Summary {
   const { loaded, snapshot, abortedBy, interrupted } = outcome;
   const { scenario } = loaded;
@@ -126,7 +135,8 @@ export function buildSummary(outcome: Outcome): Summary {
       overrides: loaded.overrides,
       durationMs: outcome.durationMs,
     },
-    passed: complete && ledger.balanced && thresholds.every(({ ok }) => ok),
+    passed: complete && outcome.judged.ok && ledger.balanced && thresholds.every(({ ok }) => ok),
+    judged: outcome.judged,
     thresholds,
     ledger,
     metrics: snapshot,
@@ -162,12 +172,12 @@ export function ledgerOf(snapshot: Snapshot): Ledger {
 }
 
 /**
- * The process's exit code: 0 passed, 1 the ledger does not balance, 99 a threshold was crossed
- * (k6's code), 130 interrupted.
+ * The process's exit code: 0 passed, 1 the run could not be judged or the ledger does not balance,
+ * 99 a threshold was crossed (k6's code), 130 interrupted.
  */
 export function exitCode(summary: Summary): 0 | 1 | 99 | 130 {
   if (summary.interrupted === true) return 130;
-  if (!summary.ledger.balanced) return 1;
+  if (!summary.judged.ok || !summary.ledger.balanced) return 1;
   return summary.passed ? 0 : 99;
 }
 

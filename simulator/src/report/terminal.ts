@@ -142,7 +142,7 @@ function attacks({ attacks: all = [] }: Summary, paint: Paint): string[] {
 const LEDGER_TERMS = [
   ['lost', 'never acknowledged by the broker, never received'],
   ['unseen', 'acknowledged by the broker, yet never delivered by it'],
-  ['unobservable', 'acknowledged while the subscriber had lost its session'],
+  ['unobservable', 'acknowledged while that subscriber could not see what was delivered'],
   ['dropped', 'dropped by a full buffer on the device'],
   ['volatile', 'held in RAM only when a device restarted'],
   ['pending', 'still in a buffer on the device when the run ended'],
@@ -277,7 +277,7 @@ function isLedgerTerm(name: string): boolean {
 }
 
 function verdict(summary: Summary, paint: Paint): string[] {
-  const { performance, interrupted, abortedBy, passed } = summary;
+  const { performance, interrupted, abortedBy, judged, passed } = summary;
   const { workers, cpuMs, rssBytes, versions } = performance;
   const cost = [
     plural(workers, 'worker'),
@@ -296,13 +296,14 @@ function verdict(summary: Summary, paint: Paint): string[] {
   const crossed = summary.thresholds.filter(({ ok }) => !ok).length;
   const reasons = [
     ...(interrupted === true ? ['interrupted'] : []),
+    ...(judged.ok ? [] : [judged.reason]),
     ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
     ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),
     ...(summary.ledger.balanced ? [] : ['the ledger does not balance']),
   ].join(', ');
-  const word = interrupted === true ? 'INTERRUPTED' : 'FAILED';
+  const word = interrupted === true ? 'INTERRUPTED' : judged.ok ? 'FAILED' : 'NOT JUDGED';
   const [style, rest]: [Style, string] =
-    word === 'FAILED'
+    word !== 'INTERRUPTED'
       ? ['red', `: ${reasons}`]
       : ['yellow', reasons === 'interrupted' ? '' : `: ${reasons}`];
   return [

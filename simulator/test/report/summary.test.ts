@@ -40,6 +40,7 @@ describe('the summary', () => {
         durationMs: 20_000,
       },
       passed: false,
+      judged: { ok: true },
       thresholds: [
         { metric: 'messages_lost', expression: 'count==0', value: 6, ok: false },
         {
@@ -89,6 +90,7 @@ describe('the summary', () => {
       [buildSummary(outcome(3)), false, 99],
       [buildSummary({ ...good, abortedBy: CROSSED }), false, 99],
       [buildSummary({ ...good, interrupted: true }), false, 130],
+      [buildSummary({ ...good, judged: { ok: false, reason: 'blind' } }), false, 1],
       [buildSummary({ ...outcome(0, []), snapshot: unbalanced.snapshot() }), false, 1],
     ];
     for (const [summary, passed, code] of cases) {

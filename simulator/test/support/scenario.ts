@@ -17,6 +17,8 @@ export interface ScenarioOptions {
   readonly count?: number;
   /** Between two messages of a device; default 500ms. */
   readonly interval?: string;
+  /** Of clients without sensors; default device. */
+  readonly kind?: 'plain';
   /** More members of the fleet, such as `qos: 0`. */
   readonly fleet?: readonly string[];
   /** Default 3s. */
@@ -25,10 +27,16 @@ export interface ScenarioOptions {
   readonly more?: readonly string[];
 }
 
+const SENSORS = [
+  '    sensors:',
+  '      - { name: power, unit: W, model: noise, mean: 400, deviation: 60 }',
+  '      - { name: level, model: random-walk, start: 5, step: 1, min: 0, max: 10 }',
+];
+
 /** One fleet, `meters`. */
 function scenarioText(options: ScenarioOptions): string {
   const { name, broker, count = 50, fleet = [], duration = '3s', more = [] } = options;
-  const { interval = '500ms' } = options;
+  const { interval = '500ms', kind } = options;
   return [
     `name: ${name}`,
     'seed: 1',
@@ -37,9 +45,7 @@ function scenarioText(options: ScenarioOptions): string {
     '  - name: meters',
     `    count: ${count}`,
     `    interval: ${interval}`,
-    '    sensors:',
-    '      - { name: power, unit: W, model: noise, mean: 400, deviation: 60 }',
-    '      - { name: level, model: random-walk, start: 5, step: 1, min: 0, max: 10 }',
+    ...(kind === undefined ? SENSORS : [`    kind: ${kind}`]),
     ...fleet.map((line) => `    ${line}`),
     `duration: ${duration}`,
     ...more,
@@ -49,8 +55,13 @@ function scenarioText(options: ScenarioOptions): string {
 
 /** The path of a new scenario file. */
 export function writeScenario(options: ScenarioOptions): string {
-  const file = join(folder, `${options.name}.yaml`);
-  writeFileSync(file, scenarioText(options));
+  return writeScenarioText(options.name, scenarioText(options));
+}
+
+/** As `writeScenario`, of a whole file's text. */
+export function writeScenarioText(name: string, text: string): string {
+  const file = join(folder, `${name}.yaml`);
+  writeFileSync(file, text);
   return file;
 }
 
