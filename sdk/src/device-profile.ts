@@ -49,6 +49,8 @@ export interface Sensor {
 /** What a device tells the program around it. Shared by all devices of a profile. */
 export interface DeviceEvents {
   onConnected?(device: Device): void;
+  /** The server has answered to all subscriptions, in a session that had none. */
+  onSubscribed?(device: Device): void;
   /** `wasConnected` is false for an attempt that failed. */
   onDisconnected?(device: Device, reason: string, wasConnected: boolean): void;
   /** A telemetry message was put in the buffer; `scheduledMs` is the monotonic time it was due. */

@@ -309,6 +309,8 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   }
 
   onSubscribed(): void {
+    const { onSubscribed } = this.profile.events;
+    if (onSubscribed !== undefined) onSubscribed(this);
     if (this.shadow === undefined) return;
     this.shadow.onConnected();
     this.drain();

@@ -26,10 +26,11 @@ export class Child<In, Out> {
     this.process.on('message', (message) => onMessage(message as Out));
     // It could not be started, or went while it was told something: its end tells better why.
     this.process.on('error', (error) => {
-      const patienceMs = this.process.pid === undefined ? 0 : EXIT_MS_MAX;
-      setTimeout(() => {
+      const report = () => {
         if (!this.stopped) onExit(error.message);
-      }, patienceMs).unref();
+      };
+      if (this.process.pid === undefined) report();
+      else setTimeout(report, EXIT_MS_MAX).unref();
     });
     this.process.on('exit', (code, signal) => {
       if (!this.stopped) onExit(signal === null ? `exit code ${code}` : `signal ${signal}`);

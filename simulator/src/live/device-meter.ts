@@ -9,6 +9,7 @@ import type { Registry } from '../metrics/registry.ts';
 import type { Scenario } from '../scenario/schema.ts';
 import type { ConnectGate } from './connect-gate.ts';
 import { DisconnectReasons } from './disconnect-reasons.ts';
+import type { FanOutMeter } from './fan-out-meter.ts';
 import { type Health, HealthMonitor, latenessMax, Punctuality } from './health.ts';
 import type { RunClock } from './run-clock.ts';
 import { ThrownOut } from './take-over.ts';
@@ -23,6 +24,11 @@ export interface Metered {
   readonly gate: ConnectGate;
   /** Absent where no fleet has firmware. */
   readonly firmware: FirmwareFleets | undefined;
+  readonly fanOut: FanOutMeter;
+  /** By device, as in `WorkerTask`. */
+  readonly connectedMs: Int32Array;
+  /** A device's subscriptions were answered. */
+  onSubscribed(localIndex: number): void;
 }
 
 export class DeviceMeter {
@@ -59,7 +65,7 @@ export class DeviceMeter {
 
   /** For the profile of a fleet. */
   events(fleet: number): DeviceEvents {
-    const { clock, firmware, ledger, registry, scenario } = this.metered;
+    const { clock, fanOut, firmware, ledger, registry, scenario } = this.metered;
     const produced = registry.counter('messages_produced', fleet);
     const acknowledged = registry.counter('messages_acknowledged', fleet);
     const received = registry.counter('messages_received', fleet);
@@ -84,7 +90,12 @@ export class DeviceMeter {
       onDropped: (device, sequence) => {
         ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence);
       },
-      onMessage: () => received.add(),
+      onMessage: (device, packet, source) => {
+        if (fanOut.receive(device, fleet, packet, source)) received.add();
+      },
+      onSubscribed: (device) => {
+        this.metered.onSubscribed((device.platform as SimulatedPlatform).localIndex);
+      },
       onUpdateStage: ({ platform }, stage) => {
         firmware?.onStage(platform as FirmwarePlatform, stage);
       },
@@ -92,7 +103,7 @@ export class DeviceMeter {
   }
 
   private connected(device: Device, fleet: number): void {
-    const { clock, gate, registry } = this.metered;
+    const { clock, connectedMs, gate, registry } = this.metered;
     const platform = device.platform as SimulatedPlatform;
     const nowMs = clock.monotonicMs();
     gate.release(platform, nowMs);
@@ -101,6 +112,8 @@ export class DeviceMeter {
     if (platform.wasConnected) registry.counter('reconnects', fleet).add();
     platform.wasConnected = true;
     this.versions[device.client.version] += 1;
+    // Before anything goes out on it.
+    Atomics.store(connectedMs, platform.deviceIndex, Math.floor(device.client.connectedMs));
     this.connections.push(platform.deviceIndex, device.client.connectedMs);
   }
 

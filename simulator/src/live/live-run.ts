@@ -2,10 +2,8 @@
 // keeps the timeline, and puts their reports together.
 
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { Piscina } from 'piscina';
-import { Registry, withTrends } from '../metrics/registry.ts';
+import { FanOutPlan, hasSubscribers } from '../ledger/fan-out-plan.ts';
+import { Registry } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
   abortingThreshold,
@@ -16,32 +14,31 @@ import type { Outcome } from '../report/summary.ts';
 import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
 import { hasFirmware, type Scenario } from '../scenario/schema.ts';
-import { Child, moduleUrl } from './child.ts';
+import { Child } from './child.ts';
 import { Cleaner } from './cleaner.ts';
-import { healthWarnings, worstHealth } from './health.ts';
+import { healthWarnings } from './health.ts';
 import { checkHost } from './host-guard.ts';
 import { judge, observerWarnings } from './judge.ts';
 import type {
   Blindness,
   FromBroker,
-  FromWorker,
   OtaUrls,
   Reasons,
   Target,
-  ToWorker,
   WorkerReport,
   WorkerResult,
-  WorkerTask,
 } from './messages.ts';
 import { ObserverPart, type Seen } from './observer-part.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
 import { RunClaim } from './run-claim.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 import { newRunId } from './run-id.ts';
+import { FanOutSettlement } from './settle-fan-out.ts';
 import { settleLedger } from './settle-ledger.ts';
 import { needsShadow, ShadowPart } from './shadow-part.ts';
 import { takeOverWarnings } from './take-over.ts';
 import type { RemoteServer, UpdatePart } from './update-part.ts';
+import { WorkersPart } from './workers-part.ts';
 
 export interface LiveRunOptions {
   /** Worker threads; default: all cores but one. */
@@ -63,6 +60,8 @@ const INTERRUPTED_SETTLE_MS = 2000;
 /** The observer counts as done when it saw nothing new for this long. */
 const QUIET_MS = 1500;
 const POLL_MS = 50;
+/** Beyond the ramp and one connect: how long subscribers are waited for. */
+const SUBSCRIBE_MS_MAX = 10_000;
 
 export class LiveRun {
   private readonly loaded: LoadedScenario;
@@ -73,17 +72,16 @@ export class LiveRun {
   private readonly start: RunStart = startRun();
   private readonly clock = new RunClock(this.start);
   private readonly startedAt = new Date().toISOString();
+  /** When the first devices connected, and when the scenario began. */
+  private startMs = 0;
   private beginMs = 0;
-  private pool: Piscina | undefined;
+  private workers: WorkersPart | undefined;
   private broker: Child<never, FromBroker> | undefined;
   private observer: ObserverPart | undefined;
   private blindness: Blindness | undefined;
   private claim: RunClaim | undefined;
   private shadow: ShadowPart | undefined;
   private updates: UpdatePart | undefined;
-  private readonly ports: MessagePort[] = [];
-  private readonly reports: (WorkerReport | undefined)[] = [];
-  private reportCount = 0;
   private readonly warnings: string[] = [];
   private interrupted = false;
   private failed = false;
@@ -92,8 +90,6 @@ export class LiveRun {
   private readonly ending = Promise.withResolvers<void>();
   /** Rejects when the run cannot go on. */
   private readonly failing = Promise.withResolvers<never>();
-  private readyCount = 0;
-  private readonly workersReady = Promise.withResolvers<void>();
 
   constructor(loaded: LoadedScenario, options: LiveRunOptions) {
     this.loaded = loaded;
@@ -118,18 +114,18 @@ export class LiveRun {
       await this.orFail(this.startObserver(target));
       await this.orFail(this.startShadow(target));
       const ota = await this.orFail(this.startUpdates(target));
-      const results = this.startWorkers(target, ota);
-      await this.orFail(this.workersReady.promise);
+      await this.orFail(this.startWorkers(target, ota));
+      if (hasSubscribers(scenario)) await this.orFail(this.subscribeFirst());
       this.begin();
       await this.orFail(this.sample());
       const durationMs = this.clock.monotonicMs() - this.beginMs;
       await this.orFail(this.settle());
-      const finished = await this.orFail(this.finish(results));
+      const finished = await this.orFail(this.finish());
       await this.cleanUp(target, finished.results);
       this.checkAnyConnect();
       return this.outcome(finished.results, finished.seen, durationMs);
     } finally {
-      await this.pool?.destroy();
+      await this.workers?.stop();
       await this.updates?.stop();
       await this.claim?.release();
       for (const part of [this.observer, this.shadow, this.broker]) part?.stop();
@@ -149,7 +145,7 @@ export class LiveRun {
     this.interrupted = true;
     this.ending.resolve();
     // Before it began there is nothing to sum up, and a silent broker to wait for perhaps.
-    if (this.beginMs === 0) {
+    if (this.startMs === 0) {
       this.failing.reject(new RunError('interrupted before the first device connected', 130));
     }
   }
@@ -207,7 +203,7 @@ export class LiveRun {
     const { run, start, workerCount } = this;
     const task = { scenario: this.loaded.scenario, run, start, target, workerCount };
     this.observer = new ObserverPart(task, {
-      tellWorkers: (message) => this.tellWorkers(message),
+      tellWorkers: (message) => this.workers?.tell(message),
       fail: (message) => this.fail(message),
     });
     await this.observer.untilReady();
@@ -241,61 +237,42 @@ export class LiveRun {
     return await this.updates.start();
   }
 
-  /** One task per worker for the whole run; the result is all of theirs. */
-  private startWorkers(target: Target, ota: OtaUrls | undefined): Promise<WorkerResult[]> {
+  private async startWorkers(target: Target, ota: OtaUrls | undefined): Promise<void> {
     const { loaded, run, start, workerCount } = this;
-    this.pool = new Piscina({
-      filename: fileURLToPath(moduleUrl('device-worker')),
-      minThreads: workerCount,
-      maxThreads: workerCount,
+    const { scenario } = loaded;
+    const task = { scenario, run, start, target, ota, workerCount };
+    this.workers = new WorkersPart(task, deviceCount(scenario), {
+      onReport: (worker, report) => this.onReport(worker, report),
+      fail: (message) => this.fail(message),
     });
-    // A worker that dies while another's death ends the run has no task left to reject.
-    this.pool.on('error', (error: Error) => this.fail(`a worker died: ${error.message}`));
-    const tasks = Array.from({ length: workerCount }, (_, worker) => {
-      const { port1, port2 } = new MessageChannel();
-      const task: WorkerTask = {
-        scenario: loaded.scenario,
-        run,
-        start,
-        target,
-        ota,
-        worker,
-        workerCount,
-        port: port2,
-      };
-      port1.on('message', (message: FromWorker) => this.onWorker(worker, message));
-      this.ports.push(port1);
-      return this.pool!.run(task, { transferList: [port2] }) as Promise<WorkerResult>;
-    });
-    for (const [worker, task] of tasks.entries()) {
-      task.catch((error: Error) => {
-        this.fail(`worker ${worker} of ${workerCount} died: ${error.message}`);
-      });
-    }
-    const results = Promise.all(tasks);
-    // A run that fails ends its workers, and then nobody waits for their results.
-    results.catch(() => undefined);
-    return results;
-  }
-
-  private tellWorkers(message: ToWorker): void {
-    for (const port of this.ports) port.postMessage(message);
-  }
-
-  private onWorker(worker: number, message: FromWorker): void {
-    if (message.kind === 'report') {
-      this.onReport(worker, message);
-      return;
-    }
-    this.readyCount += 1;
-    if (this.readyCount === this.workerCount) this.workersReady.resolve();
+    await this.workers.untilReady();
   }
 
   // The course of a run.
 
+  /** Who subscribes is subscribed before anyone publishes. */
+  private async subscribeFirst(): Promise<void> {
+    this.startMs = this.clock.monotonicMs();
+    this.workers?.tell({ kind: 'subscribe', fromMs: this.startMs });
+    let isLate = false;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { connect, rampMs } = this.loaded.scenario;
+    const timer = setTimeout(
+      () => {
+        isLate = true;
+        resolve();
+      },
+      rampMs + connect.timeoutMs + SUBSCRIBE_MS_MAX,
+    );
+    await Promise.race([this.workers?.untilSubscribed(), promise, this.ending.promise]);
+    clearTimeout(timer);
+    if (isLate) this.warnings.push('not all subscribers were subscribed when publishing began');
+  }
+
   private begin(): void {
     this.beginMs = this.clock.monotonicMs();
-    this.tellWorkers({ kind: 'begin', beginMs: this.beginMs });
+    if (this.startMs === 0) this.startMs = this.beginMs;
+    this.workers?.tell({ kind: 'begin', beginMs: this.beginMs });
     this.shadow?.begin(this.beginMs);
     this.updates?.begin();
   }
@@ -308,14 +285,12 @@ export class LiveRun {
   }
 
   private onReport(worker: number, report: WorkerReport): void {
-    const previous = this.reports[worker]?.registry;
-    this.reports[worker] = { ...report, registry: withTrends(report.registry, previous) };
-    this.reportCount += 1;
     this.observer?.connected(worker, report);
-    const elapsedMs = this.clock.monotonicMs() - this.beginMs;
+    const nowMs = this.clock.monotonicMs();
+    const elapsedMs = this.beginMs === 0 ? 0 : nowMs - this.beginMs;
     const registry = this.merged();
     this.options.onProgress(registry.snapshot(), elapsedMs);
-    this.checkFirstConnect(registry, elapsedMs);
+    this.checkFirstConnect(registry, nowMs - this.startMs);
     this.checkAbort(registry, elapsedMs);
   }
 
@@ -323,18 +298,18 @@ export class LiveRun {
   private checkFirstConnect(registry: Registry, elapsedMs: number): void {
     const { timeline } = this.loaded.scenario;
     if (elapsedMs < FIRST_CONNECT_MS_MAX || timeline.length > 0) return;
-    const { 4: old, 5: present } = this.versionCounts();
-    if (old + present > 0 || registry.total('connect_failures') === 0) return;
+    const workers = this.workers!;
+    if (workers.versions[4] + workers.versions[5] > 0 || registry.total('connect_failures') === 0)
+      return;
     this.fail(
-      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.reasons())}`,
+      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(workers.reasons)}`,
     );
   }
 
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
   private checkAnyConnect(): void {
-    const accepted = this.versionCounts();
-    const reasons = this.reasons();
-    if (this.interrupted || accepted[4] + accepted[5] > 0) return;
+    const { reasons, versions } = this.workers!;
+    if (this.interrupted || versions[4] + versions[5] > 0) return;
     throw new RunError(`no device could connect: ${commonest(reasons)}`);
   }
 
@@ -348,39 +323,39 @@ export class LiveRun {
 
   /** Sampling ends; what is buffered or on its way still arrives, within a bound. */
   private async settle(): Promise<void> {
-    this.tellWorkers({ kind: 'stop-sampling' });
+    this.workers?.tell({ kind: 'stop-sampling' });
     const early = this.interrupted || this.abortedBy !== undefined;
     const boundMs = early ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
     const endMs = this.clock.monotonicMs() + boundMs;
     // A report may have been under way when sampling ended, the one after it was not.
-    const reportsNeeded = this.reportCount + 2 * this.workerCount;
-    let observed = 0;
+    const workers = this.workers!;
+    const reportsNeeded = workers.reportCount + 2 * this.workerCount;
+    let arrived = 0;
     let quietSinceMs = this.clock.monotonicMs();
     while (!this.failed && this.clock.monotonicMs() < endMs) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const registry = this.merged();
       const nowMs = this.clock.monotonicMs();
-      if (registry.total('messages_observed') !== observed) quietSinceMs = nowMs;
-      observed = registry.total('messages_observed');
-      if (this.reportCount < reportsNeeded || this.pending() > 0) continue;
-      if (observed >= registry.total('messages_produced')) return;
+      const observed = registry.total('messages_observed');
+      const received = registry.total('fanout_received');
+      if (observed + received !== arrived) quietSinceMs = nowMs;
+      arrived = observed + received;
+      if (workers.reportCount < reportsNeeded || workers.pending > 0) continue;
+      // How much subscribers are still to receive is known only at the end.
+      const isAll = observed >= registry.total('messages_produced');
+      if (isAll && !hasSubscribers(this.loaded.scenario)) return;
       if (nowMs - quietSinceMs >= QUIET_MS) return;
     }
   }
 
-  private async finish(
-    results: Promise<WorkerResult[]>,
-  ): Promise<{ results: WorkerResult[]; seen: Seen }> {
+  private async finish(): Promise<{ results: WorkerResult[]; seen: Seen }> {
     // What it could not see, the workers must know before they settle their accounts.
     this.blindness = await this.observer?.check();
-    this.tellWorkers({ kind: 'finish' });
-    const finished = await results;
-    for (const [worker, { report }] of finished.entries()) {
-      this.observer?.connected(worker, report);
-    }
+    const results = (await this.workers?.finish()) ?? [];
+    for (const [worker, { report }] of results.entries()) this.observer?.connected(worker, report);
     await Promise.all([this.shadow?.finish(), this.updates?.finish()]);
     const seen = (await this.observer?.finish()) ?? [];
-    return { results: finished, seen };
+    return { results, seen };
   }
 
   /** Removes from the broker what the devices could not remove themselves. */
@@ -388,7 +363,7 @@ export class LiveRun {
     const { broker, topics } = this.loaded.scenario;
     const ids = results.flatMap(({ leftovers }) => leftovers);
     if (broker === undefined || ids.length === 0) return;
-    const spoken = this.versionCounts();
+    const spoken = this.workers!.versions;
     const only = spoken[5] === 0 ? 4 : spoken[4] === 0 ? 5 : 0;
     const observer = only === 5 ? [] : [`${this.run}-observer`];
     const failed = await new Cleaner(target, topics, only).clean([...ids, ...observer]);
@@ -401,49 +376,24 @@ export class LiveRun {
 
   private merged(): Registry {
     const registry = new Registry(this.loaded.scenario.fleets.map(({ name }) => name));
-    for (const report of this.reports) if (report !== undefined) registry.merge(report.registry);
+    this.workers?.addTo(registry);
     this.observer?.addTo(registry);
     this.shadow?.addTo(registry);
     this.updates?.addTo(registry);
     return registry;
   }
 
-  private pending(): number {
-    return this.reports.reduce((sum, report) => sum + (report?.pending ?? 0), 0);
-  }
-
-  /** Connections accepted, by MQTT version. */
-  private versionCounts(): Record<4 | 5, number> {
-    const counts = { 4: 0, 5: 0 };
-    for (const report of this.reports) {
-      counts[4] += report?.versions[4] ?? 0;
-      counts[5] += report?.versions[5] ?? 0;
-    }
-    return counts;
-  }
-
-  private reasons(): Reasons {
-    const sums: Record<string, number> = {};
-    for (const report of this.reports) {
-      for (const [reason, count] of Object.entries(report?.reasons ?? {})) {
-        sums[reason] = (sums[reason] ?? 0) + count;
-      }
-    }
-    return sums;
-  }
-
   private outcome(results: readonly WorkerResult[], seen: Seen, durationMs: number): Outcome {
-    for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
     const registry = this.merged();
-    settleLedger(registry, this.loaded.scenario.fleets, results, seen);
-    const { loaded, updates, workerCount } = this;
+    const { loaded, run, updates, workerCount } = this;
+    settleLedger(registry, loaded.scenario.fleets, results, seen);
+    const plan = new FanOutPlan(loaded.scenario, run);
+    const fanOut = new FanOutSettlement(loaded.scenario, run, plan, results, seen).settle(registry);
+    const { health, missedSamples, reasons, thrownOut } = this.workers!;
     const { thresholds, broker } = loaded.scenario;
     const { system, user } = process.cpuUsage();
-    const missed = results.reduce((sum, { report }) => sum + report.missedSamples, 0);
-    const thrownOut = results.reduce((sum, { report }) => sum + report.thrownOut, 0);
     const observer = this.observer?.health;
     const unobservable = registry.total('messages_unobservable');
-    const health = worstHealth(results.map(({ report }) => report.health));
     return {
       loaded,
       runId: this.run,
@@ -452,6 +402,7 @@ export class LiveRun {
       protocol: this.protocol(),
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
       durationMs,
+      ...(fanOut.length === 0 ? {} : { fanOut }),
       ...updates?.results(),
       performance: {
         workers: workerCount,
@@ -461,14 +412,17 @@ export class LiveRun {
         cpuMs: Math.round((user + system) / 1000),
         rssBytes: process.resourceUsage().maxRSS * 1024,
         ...(observer === undefined ? {} : { observer }),
-        generator: { ...health, missedSamples: missed },
+        generator: { ...health, missedSamples },
         warnings: [
-          ...healthWarnings(health, missed),
+          ...healthWarnings(health, missedSamples),
           ...(observer === undefined ? [] : observerWarnings(observer, unobservable)),
-          ...takeOverWarnings(this.reasons(), thrownOut, this.claim?.isContested === true),
+          ...takeOverWarnings(reasons, thrownOut, this.claim?.isContested === true),
+          ...plan.tooLarge.map(
+            (fleet) => `${fleet}: too many subscribers and publishers to account for their fan-out`,
+          ),
           ...this.warnings,
         ],
-        disconnectReasons: this.reasons(),
+        disconnectReasons: reasons,
       },
       judged: judge({
         blindness: this.blindness,
@@ -483,7 +437,7 @@ export class LiveRun {
 
   /** What was spoken, for people. */
   private protocol(): string {
-    const counts = this.versionCounts();
+    const counts = this.workers!.versions;
     const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
     return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }

@@ -30,6 +30,8 @@ export interface WorkerTask {
   readonly target: Target;
   /** Where the scenario has firmware. */
   readonly ota: OtaUrls | undefined;
+  /** By device: when its latest connection was accepted, whole ms of the run; all workers share it. */
+  readonly connectedMs: Int32Array;
   /** This worker owns the devices with index % workerCount = worker. */
   readonly worker: number;
   readonly workerCount: number;
@@ -37,6 +39,8 @@ export interface WorkerTask {
 }
 
 export type ToWorker =
+  /** Who subscribes connects, from this moment on. */
+  | { readonly kind: 'subscribe'; readonly fromMs: number }
   /** Every worker is ready: the scenario begins, and its timeline counts from here. */
   | { readonly kind: 'begin'; readonly beginMs: number }
   | { readonly kind: 'stop-sampling' }
@@ -68,11 +72,38 @@ export interface WorkerReport {
   readonly versions: Readonly<Record<'4' | '5', number>>;
 }
 
-export type FromWorker = { readonly kind: 'ready' } | WorkerReport;
+export type FromWorker =
+  | { readonly kind: 'ready' }
+  /** All of its subscribers are subscribed. */
+  | { readonly kind: 'subscribed' }
+  | WorkerReport;
+
+/** What a subscriber received as a member of an audience of the plan. */
+export interface SubscriberResult {
+  readonly device: number;
+  readonly audience: number;
+  /** Different messages by the audience's columns; absent in a group. */
+  readonly counts?: Uint32Array;
+  readonly received: number;
+  readonly latencyCount: number;
+  readonly latencySumMs: number;
+  readonly latencyMaxMs: number;
+}
+
+export interface FanOutResult {
+  /** Of those that received anything. */
+  readonly subscribers: readonly SubscriberResult[];
+  /** By audience of a group and its columns: the sequences that its members here received. */
+  readonly groups: readonly {
+    readonly audience: number;
+    readonly bits: readonly (Uint8Array | undefined)[];
+  }[];
+}
 
 export interface WorkerResult {
   readonly report: WorkerReport;
   readonly accounts: readonly DeviceAccount[];
+  readonly fanOut: FanOutResult;
   /** Ids of devices that may have left a retained status or a session at the broker. */
   readonly leftovers: readonly string[];
 }

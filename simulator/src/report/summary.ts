@@ -4,6 +4,7 @@ import type { CounterName } from '../metrics/names.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { evaluate, type ThresholdResult } from '../metrics/thresholds.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
+import type { FanOutSummary } from './fan-out.ts';
 import type { AttackSummary, RolloutSummary } from './updates.ts';
 
 /** Where every produced message went. */
@@ -78,6 +79,8 @@ export interface Summary {
   readonly thresholds: readonly ThresholdResult[];
   readonly ledger: Ledger;
   readonly metrics: Snapshot;
+  /** Where fleets subscribe to the telemetry of others. */
+  readonly fanOut?: readonly FanOutSummary[];
   /** Where the timeline rolls firmware out. */
   readonly rollouts?: readonly RolloutSummary[];
   /** Where the scenario attacks updates. */
@@ -102,6 +105,7 @@ export interface Outcome {
   readonly snapshot: Snapshot;
   /** How long devices sampled: what rates of counters are over. */
   readonly durationMs: number;
+  readonly fanOut?: readonly FanOutSummary[];
   readonly rollouts?: readonly RolloutSummary[];
   readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
@@ -140,6 +144,7 @@ export function buildSummary(outcome: Outcome): Summary {
     thresholds,
     ledger,
     metrics: snapshot,
+    ...(outcome.fanOut === undefined ? {} : { fanOut: outcome.fanOut }),
     ...(outcome.rollouts === undefined ? {} : { rollouts: outcome.rollouts }),
     ...(outcome.attacks === undefined ? {} : { attacks: outcome.attacks }),
     performance: outcome.performance,

@@ -4,6 +4,7 @@ import { styleText } from 'node:util';
 import { METRICS, type MetricDefinition, type MetricName } from '../metrics/names.ts';
 import { type MetricValue, taggedName } from '../metrics/snapshot.ts';
 import { parseMetric, type ThresholdResult } from '../metrics/thresholds.ts';
+import { describeFanOut } from './fan-out.ts';
 import {
   formatBytes,
   formatInteger,
@@ -36,6 +37,7 @@ export function renderSummary(summary: Summary, color: boolean): string {
     ledger(summary.ledger, paint),
     ...(summary.rollouts ?? []).map((rollout) => rolloutSection(rollout, paint)),
     attacks(summary, paint),
+    fanOut(summary, paint),
     fleets(summary, paint),
     metrics(summary, paint),
     verdict(summary, paint),
@@ -138,6 +140,11 @@ function attacks({ attacks: all = [] }: Summary, paint: Paint): string[] {
   );
 }
 
+/** What subscribers of the fleet received. */
+function fanOut({ fanOut: all = [] }: Summary, paint: Paint): string[] {
+  return all.length === 0 ? [] : boldHead(columns(describeFanOut(all), 1), paint);
+}
+
 /** The terms that follow `observed`, and what each says when it is not zero. */
 const LEDGER_TERMS = [
   ['lost', 'never acknowledged by the broker, never received'],
@@ -229,7 +236,7 @@ function countOf(metric: MetricValue | undefined): number {
 
 /** The word in capitals is bold, the names of the columns are dim. */
 function boldHead([head = '', ...rest]: readonly string[], paint: Paint): string[] {
-  const [title = ''] = /^[A-Z]+/.exec(head) ?? [];
+  const [title = ''] = /^[A-Z-]+/.exec(head) ?? [];
   return [`${paint('bold', title)}${paint('dim', head.slice(title.length))}`, ...rest];
 }
 

@@ -12,7 +12,9 @@ import { application, loadedScenario } from '../support/scenario.ts';
 interface Parts {
   readonly broker: { readonly pid: number };
   readonly observer: { readonly pid: number };
-  readonly pool: { readonly threads: readonly { terminate(): Promise<number> }[] };
+  readonly workers: {
+    readonly pool: { readonly threads: readonly { terminate(): Promise<number> }[] };
+  };
 }
 
 function isGoing(snapshot: Snapshot): boolean {
@@ -50,7 +52,10 @@ function loaded(name: string, fleet: readonly string[] = []): LoadedScenario {
 
 describe('a run', () => {
   test.concurrent('whose worker is ended says which', async () => {
-    const error = await failureOf(loaded('ended'), ({ pool }) => void pool.threads[1]!.terminate());
+    const error = await failureOf(
+      loaded('ended'),
+      ({ workers: { pool } }) => void pool.threads[1]!.terminate(),
+    );
     expect(error.message).toMatch(/^worker [01] of 2 died: /);
   });
 
