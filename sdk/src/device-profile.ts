@@ -49,12 +49,14 @@ export interface Sensor {
 /** What a device tells the program around it. Shared by all devices of a profile. */
 export interface DeviceEvents {
   onConnected?(device: Device): void;
+  /** The server has answered to all subscriptions, in a session that had none. */
+  onSubscribed?(device: Device): void;
   /** `wasConnected`: once for each `onConnected`; false for an attempt that came to nothing. */
   onDisconnected?(device: Device, reason: string, wasConnected: boolean): void;
   /** The server takes no such subscription, for this reason; the device goes on without it. */
   onSubscriptionRefused?(device: Device, filter: string, reason: string): void;
-  /** A telemetry message was put in the buffer. */
-  onProduced?(device: Device, sequence: number): void;
+  /** A telemetry message was put in the buffer; `scheduledMs` is the monotonic time it was due. */
+  onProduced?(device: Device, sequence: number, scheduledMs: number): void;
   /**
    * The server took a telemetry message, or it was written at QoS 0. `scheduledMs` is the
    * monotonic time, modulo 2^32, of its samples; `buffered` says that it waited for a connection.

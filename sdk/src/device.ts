@@ -336,6 +336,8 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   }
 
   onSubscribed(): void {
+    const { onSubscribed } = this.profile.events;
+    if (onSubscribed !== undefined) onSubscribed(this);
     if (this.shadow === undefined) return;
     this.shadow.onConnected(sideDueMs(this, SHADOW));
     this.drain();
@@ -441,7 +443,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
 
   onPack(sequence: number, scheduledMs: number, size: number, priority: Priority): void {
     const { onProduced } = this.profile.events;
-    if (onProduced !== undefined) onProduced(this, sequence);
+    if (onProduced !== undefined) onProduced(this, sequence, scheduledMs);
     this.uplink.addPack(sequence, scheduledMs, size, priority);
     if (this.wake !== undefined)
       this.wake.added(priority === PRIORITY_HIGH, this.uplink.outbox.usedShare);

@@ -3,6 +3,7 @@
 import { type Command, CommandError, JSON_OPTION } from '@flotilla/command-line';
 import { Cleaner } from '../live/cleaner.ts';
 import { resolveTarget } from '../live/preflight.ts';
+import { CLAIM } from '../live/run-claim.ts';
 import { parseBrokerUrl } from '../scenario/broker-url.ts';
 import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import { RUN_ID_LENGTH_MAX } from '../scenario/schema.ts';
@@ -46,7 +47,9 @@ export const cleanCommand: Command<CleanArguments> = {
     const ids = await cleaner.findRetained(prefix, `${prefix}cleaner`).catch((error: Error) => {
       throw new CommandError(`${parsed.url}: ${error.message}`);
     });
-    const failed = await cleaner.clean([...ids, `${prefix}observer`, `${prefix}shadow`]);
+    const failed =
+      (await cleaner.clean([...ids, `${prefix}shadow`])) +
+      (await cleaner.clean([`${prefix}observer`], ['status', CLAIM]));
     if (failed > 0)
       throw new CommandError(`${failed} of ${ids.length + 1} ids could not be cleaned`);
     if (json) console.log(JSON.stringify({ run, broker: parsed.url, cleaned: ids.length }));

@@ -9,6 +9,7 @@ import {
   writeOutput,
 } from '@flotilla/command-line';
 import type { LiveRun } from '../live/live-run.ts';
+import { newRunId } from '../live/run-id.ts';
 import type { RemoteServer } from '../live/update-part.ts';
 import { columnsOf, hasColor, mayRedraw } from '../report/display.ts';
 import { renderJunit } from '../report/junit.ts';
@@ -69,7 +70,7 @@ function options(command: Argv): Argv {
     })
     .option('run', {
       type: 'string',
-      describe: 'Id of the run, first part of all client ids; default: from the seed',
+      describe: 'Id of the run, first part of all client ids; default: a new one',
     })
     .option('yes-i-may-load', {
       type: 'string',
@@ -114,7 +115,8 @@ async function run(args: RunArguments): Promise<void> {
   // Results go to stdout; what is for the eye while it runs goes to stderr.
   const stream = args.json ? process.stderr : process.stdout;
   const columns = columnsOf(stream) ?? Number.POSITIVE_INFINITY;
-  stream.write(`${wrapLine(titleOf(scenario), columns).join('\n')}\n\n`);
+  const runId = args.run ?? newRunId();
+  stream.write(`${wrapLine(titleOf(scenario, runId), columns).join('\n')}\n\n`);
   const progress = new Progress({
     stream,
     redraws: mayRedraw(stream, process.env),
@@ -129,7 +131,7 @@ async function run(args: RunArguments): Promise<void> {
   try {
     progress.start();
     progress.phase('loading');
-    liveRun = await createRun(loaded, args, progress);
+    liveRun = await createRun(loaded, args, runId, progress);
     summary = buildSummary(await liveRun.execute());
   } finally {
     progress.stop();
@@ -138,22 +140,24 @@ async function run(args: RunArguments): Promise<void> {
   report(summary, loaded, args);
 }
 
-function titleOf(scenario: Scenario): string {
+function titleOf(scenario: Scenario, runId: string): string {
   const devices = deviceCount(scenario).toLocaleString('en');
   const broker = scenario.broker?.url ?? 'an embedded broker';
-  return `${scenario.name}: ${devices} devices on ${broker}, seed ${scenario.seed}`;
+  return `${scenario.name}: ${devices} devices on ${broker}, seed ${scenario.seed}, run ${runId}`;
 }
 
 /** Its libraries take half a second: the title is there before. */
 async function createRun(
   loaded: LoadedScenario,
   args: RunArguments,
+  runId: string,
   progress: Progress,
 ): Promise<LiveRun> {
   const module = await import('../live/live-run.ts');
   return new module.LiveRun(loaded, {
     ...given('workers', args.workers),
-    ...given('run', args.run),
+    run: runId,
+    isRunNew: args.run === undefined,
     ...given('allowedHost', args.yesIMayLoad),
     ...given('otaServer', otaServerOf(args)),
     onProgress: (snapshot, elapsedMs) => progress.update(snapshot, elapsedMs),

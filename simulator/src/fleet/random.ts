@@ -4,7 +4,6 @@
 
 /** Streams of a device; sensor i draws from SENSOR_STREAM + i. */
 export const PLATFORM_STREAM = 0;
-export const RUN_STREAM = 1;
 export const CHURN_STREAM = 2;
 export const CLOCK_STREAM = 3;
 /** Power cuts, losses of the link in a download, and which behaviour of an image a device has. */

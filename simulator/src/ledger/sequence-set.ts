@@ -1,6 +1,22 @@
 // A set of sequence numbers as ranges: the usual set, every message of a device in order, is one
 // range however long the run is.
 
+/** How many numbers are in either of two sets, given as ranges by `toRanges`. */
+export function unionCount(left: ArrayLike<number>, right: ArrayLike<number>): number {
+  let count = 0;
+  let end = 0;
+  for (let at = 0, other = 0; at < left.length || other < right.length; ) {
+    const isLeft = other >= right.length || (at < left.length && left[at]! <= right[other]!);
+    const start = Math.max(end, isLeft ? left[at]! : right[other]!);
+    const stop = isLeft ? left[at + 1]! : right[other + 1]!;
+    if (isLeft) at += 2;
+    else other += 2;
+    count += Math.max(0, stop - start);
+    end = Math.max(end, stop);
+  }
+  return count;
+}
+
 export class SequenceSet {
   /** Start and end (exclusive) of each range in turn, ascending, not touching each other. */
   private readonly bounds: number[] = [];

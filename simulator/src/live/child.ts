@@ -9,6 +9,9 @@ export function moduleUrl(name: string): URL {
   return new URL(`./${name}${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 }
 
+/** From a pipe that broke to the end of the process behind it. */
+const EXIT_MS_MAX = 2000;
+
 /**
  * Starts a module as a process that ends with this one. `onExit` is called when it ends before
  * it was stopped, with the reason.
@@ -21,9 +24,13 @@ export class Child<In, Out> {
     // 'advanced' passes typed arrays as they are.
     this.process = fork(fileURLToPath(moduleUrl(name)), [], { serialization: 'advanced' });
     this.process.on('message', (message) => onMessage(message as Out));
-    // It could not be started, or went while it was told something.
+    // It could not be started, or went while it was told something: its end tells better why.
     this.process.on('error', (error) => {
-      if (!this.stopped) onExit(error.message);
+      const report = () => {
+        if (!this.stopped) onExit(error.message);
+      };
+      if (this.process.pid === undefined) report();
+      else setTimeout(report, EXIT_MS_MAX).unref();
     });
     this.process.on('exit', (code, signal) => {
       if (!this.stopped) onExit(signal === null ? `exit code ${code}` : `signal ${signal}`);

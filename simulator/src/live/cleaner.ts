@@ -111,14 +111,17 @@ export class Cleaner {
     });
   }
 
-  /** Clears status and session of each id; returns how many could not be reached. */
-  async clean(ids: readonly string[]): Promise<number> {
+  /**
+   * Clears what is retained below `topics` of each id, and its session; returns how many could not
+   * be reached.
+   */
+  async clean(ids: readonly string[], topics: readonly string[] = ['status']): Promise<number> {
     const waiting = [...ids];
     let failed = 0;
     const worker = async () => {
       for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
         const reason = await this.errand(id, [], (errand) => {
-          errand.client.publish(0, 'status', NOTHING, 0, 0, 0, true);
+          for (const topic of topics) errand.client.publish(0, topic, NOTHING, 0, 0, 0, true);
           errand.end();
         });
         if (reason !== undefined) failed += 1;

@@ -7,7 +7,6 @@ import {
   type BootReason,
   type ConnectOptions,
   Device,
-  type DeviceEvents,
   type DeviceProfile,
   type StreamHandlers,
   type Timer,
@@ -17,23 +16,23 @@ import { NodeStream, StreamBuffers } from '@flotilla/sdk/node';
 import { type Application, loadApplication } from '../fleet/application.ts';
 import { ApplicationTimer } from '../fleet/application-timer.ts';
 import { DeviceClock } from '../fleet/device-clock.ts';
-import { DevicePlaces } from '../fleet/device-places.ts';
+import { DevicePlaces, isSubscriber } from '../fleet/device-places.ts';
 import type { FirmwareFleets, FirmwareFleetsWorld } from '../fleet/firmware-fleets.ts';
 import { FirmwarePlatform } from '../fleet/firmware-platform.ts';
 import { FleetMemory } from '../fleet/fleet-memory.ts';
 import { createFleetProfile } from '../fleet/fleet-profile.ts';
-import { CHURN_STREAM, randomUnit } from '../fleet/random.ts';
 import { SimulatedPlatform } from '../fleet/simulated-platform.ts';
 import { Wheel } from '../fleet/wheel.ts';
 import { DeviceLedger } from '../ledger/device-ledger.ts';
+import { FanOutPlan, hasSubscribers } from '../ledger/fan-out-plan.ts';
 import { Registry } from '../metrics/registry.ts';
-import { type Fleet, hasFirmware, type Outage } from '../scenario/schema.ts';
+import { type Fleet, hasFirmware } from '../scenario/schema.ts';
 import { recordEnergy } from '../world/energy.ts';
-import { Links } from '../world/link.ts';
 import { ConnectGate } from './connect-gate.ts';
-import { HealthMonitor } from './health.ts';
+import { DeviceMeter } from './device-meter.ts';
+import { Disturbances } from './disturbances.ts';
+import { FanOutMeter } from './fan-out-meter.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
-import { RunReasons } from './reasons.ts';
 import { RunClock } from './run-clock.ts';
 
 /** Largest packet a simulated device sends, in bytes. */
@@ -48,7 +47,7 @@ const BUSY_HOUSE_MS = 10;
 const HOUSE_MS = 250;
 /** How late a message may be, at most, for the sake of sharing a wake-up with others. */
 const WAKE_WINDOW_MS_MAX = 6;
-const CHURN_INTERVAL_MS = 100;
+const SUBSCRIBED_LOOK_MS = 20;
 /** How long the last bytes of all devices may take. */
 const FAREWELL_MS_MAX = 3000;
 
@@ -59,11 +58,15 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private readonly task: WorkerTask;
   private readonly places: DevicePlaces;
   private readonly buffers = new StreamBuffers(PACKET_SIZE_MAX);
-  private readonly links: Links;
+  private readonly disturbances: Disturbances;
   private readonly gate: ConnectGate;
   private readonly wheel: Wheel;
   private readonly registry: Registry;
   private readonly ledger: DeviceLedger;
+  private readonly meter: DeviceMeter;
+  private readonly fanOut: FanOutMeter;
+  /** Subscribers that wait for the answer to their first SUBSCRIBE, by local index. */
+  private readonly unsubscribed = new Set<number>();
   private readonly platforms: SimulatedPlatform[] = [];
   /** By local index; absent until its turn in the ramp. */
   private readonly devices: (Device | undefined)[] = [];
@@ -71,14 +74,12 @@ class DeviceWorker implements FirmwareFleetsWorld {
   /** Absent where no fleet has firmware. */
   private readonly firmware: FirmwareFleets | undefined;
   private readonly applications: readonly (Application | undefined)[];
-  private readonly health = new HealthMonitor();
-  private churnCount = 0;
   private readonly brokerOptions: ConnectOptions;
-  private readonly reasons = new RunReasons();
-  private readonly versions = { 4: 0, 5: 0 };
   private sampling = true;
+  /** The scenario has begun: devices may publish. */
+  private hasBegun = false;
   private isOver = false;
-  private isObserverAway = false;
+  private isObserverBlind = false;
   private wakeMs = Number.POSITIVE_INFINITY;
   private wakeTimer: NodeJS.Timeout | undefined;
   /** Least time between two wakes; what is due within it fires together. */
@@ -106,7 +107,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
     this.seed = scenario.seed;
     this.clock = new RunClock(start);
     this.memory = new FleetMemory(this.buffers);
-    this.links = new Links(scenario.fleets.map(({ name }) => name));
+    this.disturbances = new Disturbances(scenario, this.clock, this.platforms, this.devices);
     this.registry = new Registry(scenario.fleets.map(({ name }) => name));
     const { host, port, tls } = target;
     this.brokerOptions = tls === undefined ? { host, port } : { host, port, tls };
@@ -130,6 +131,20 @@ class DeviceWorker implements FirmwareFleetsWorld {
     }
     this.wheel = new Wheel(this.platforms.length);
     this.ledger = new DeviceLedger(this.platforms.length);
+    const { clock, firmware: firmwareFleets, gate, ledger, registry } = this;
+    const plan = new FanOutPlan(scenario, task.run);
+    this.fanOut = new FanOutMeter(plan, task, this.places, clock, registry);
+    this.meter = new DeviceMeter({
+      scenario,
+      clock,
+      registry,
+      ledger,
+      gate,
+      firmware: firmwareFleets,
+      fanOut: this.fanOut,
+      connectedMs: task.connectedMs,
+      onSubscribed: (localIndex) => this.unsubscribed.delete(localIndex),
+    });
     this.profiles = scenario.fleets.map((fleet, index) =>
       this.createProfile(fleet, index, applications[index]),
     );
@@ -141,8 +156,9 @@ class DeviceWorker implements FirmwareFleetsWorld {
     const { promise, resolve } = Promise.withResolvers<WorkerResult>();
     port.on('message', (message: ToWorker) => {
       if (message.kind === 'begin') this.begin(port, message.beginMs);
+      else if (message.kind === 'subscribe') this.subscribe(port, message.fromMs);
       else if (message.kind === 'stop-sampling') this.stopSampling();
-      else if (message.kind === 'observer') this.isObserverAway = message.isAway;
+      else if (message.kind === 'observer') this.isObserverBlind = message.isBlind;
       else if (message.kind === 'gap') this.ledger.addGap(message.gap);
       else resolve(this.finish());
     });
@@ -150,18 +166,48 @@ class DeviceWorker implements FirmwareFleetsWorld {
     return promise.finally(() => port.close());
   }
 
-  private begin(port: MessagePort, beginMs: number): void {
-    const { rampMs, timeline } = this.task.scenario;
-    for (const { deviceIndex, localIndex } of this.platforms) {
-      // The ramp is over the run's devices, whichever worker has them.
-      this.wheel.start(localIndex, beginMs + (rampMs * deviceIndex) / this.places.total);
+  /** Who hears of others is there before them; what they have to say themselves waits as well. */
+  private subscribe(port: MessagePort, fromMs: number): void {
+    const { fleets } = this.task.scenario;
+    for (const { fleet, localIndex } of this.platforms) {
+      if (isSubscriber(fleets[fleet]!)) this.unsubscribed.add(localIndex);
     }
-    for (const event of timeline) if (event.kind === 'outage') this.schedule(event, beginMs);
-    this.intervals.push(setInterval(() => port.postMessage(this.nextReport()), REPORT_INTERVAL_MS));
-    if (this.task.scenario.fleets.some(({ churnMs }) => churnMs > 0)) {
-      this.intervals.push(setInterval(() => this.churn(), CHURN_INTERVAL_MS));
-    }
+    this.startDevices(fromMs, true);
+    this.sendReports(port);
+    const look = setInterval(() => {
+      if (this.unsubscribed.size > 0) return;
+      clearInterval(look);
+      port.postMessage({ kind: 'subscribed' } satisfies FromWorker);
+    }, SUBSCRIBED_LOOK_MS);
+    this.intervals.push(look);
     this.wake();
+  }
+
+  private begin(port: MessagePort, beginMs: number): void {
+    this.meter.begin(beginMs);
+    this.hasBegun = true;
+    this.startDevices(beginMs, false);
+    for (const device of this.devices) device?.startSampling();
+    this.disturbances.begin(beginMs);
+    if (!hasSubscribers(this.task.scenario)) this.sendReports(port);
+    this.wake();
+  }
+
+  /** Starts those who subscribe, or those who do not, each at its place in the ramp. */
+  private startDevices(fromMs: number, subscribers: boolean): void {
+    const { fleets, rampMs } = this.task.scenario;
+    const { places } = this;
+    const first = subscribers ? 0 : places.subscriberCount;
+    for (const { deviceIndex, fleet, localIndex } of this.platforms) {
+      if (isSubscriber(fleets[fleet]!) !== subscribers) continue;
+      // The ramp is over the run's devices, whichever worker has them.
+      const place = places.rampPlaceOf(deviceIndex) - first;
+      this.wheel.start(localIndex, fromMs + (rampMs * place) / places.total);
+    }
+  }
+
+  private sendReports(port: MessagePort): void {
+    this.intervals.push(setInterval(() => port.postMessage(this.nextReport()), REPORT_INTERVAL_MS));
   }
 
   // The world of the devices.
@@ -192,7 +238,8 @@ class DeviceWorker implements FirmwareFleetsWorld {
     // `connect` returns before the stream can say anything.
     queueMicrotask(() => {
       const requestMs = this.clock.monotonicMs();
-      if (this.links.isDown(platform.fleet)) this.links.cut(stream);
+      const { links } = this.disturbances;
+      if (links.isDown(platform.fleet)) links.cut(stream);
       else if (platform.stream === stream) this.gate.request(platform, requestMs);
       this.houseDueMs = Math.min(this.houseDueMs, requestMs + BUSY_HOUSE_MS);
     });
@@ -258,47 +305,11 @@ class DeviceWorker implements FirmwareFleetsWorld {
     this.houseDueMs = nowMs + (this.gate.isBusy ? BUSY_HOUSE_MS : HOUSE_MS);
     this.gate.expire(nowMs, this.giveUp);
     this.gate.admit(nowMs);
-    if (!this.isObserverAway) this.ledger.prune(nowMs);
-  }
-
-  /** Lets clients go and come back: each with the same chance in every turn (a Poisson process). */
-  private churn(): void {
-    const { fleets } = this.task.scenario;
-    if (!this.sampling || !fleets.some(({ churnMs }) => churnMs > 0)) return;
-    this.churnCount += 1;
-    for (const { deviceIndex, fleet, localIndex } of this.platforms) {
-      const { churnMs } = fleets[fleet]!;
-      if (churnMs === 0) continue;
-      const chance = -Math.expm1(-CHURN_INTERVAL_MS / churnMs);
-      const drawn = randomUnit(this.seed, deviceIndex, CHURN_STREAM, this.churnCount);
-      if (drawn < chance) this.devices[localIndex]?.reconnect();
-    }
-  }
-
-  private schedule(event: Outage, beginMs: number): void {
-    const at = (ms: number, act: () => void) => {
-      const delayMs = beginMs + ms - this.clock.monotonicMs();
-      this.intervals.push(setTimeout(act, delayMs));
-    };
-    at(event.atMs, () => {
-      this.links.begin(event);
-      const fleets = new Set(this.links.affected(event));
-      for (const platform of this.platforms) {
-        if (fleets.has(platform.fleet)) this.cutLinks(platform);
-      }
-    });
-    at(event.atMs + event.forMs, () => this.links.end(event));
-  }
-
-  /** Cuts what the outages in force leave no way for. */
-  private cutLinks(platform: SimulatedPlatform): void {
-    const { fleet, stream } = platform;
-    if (stream !== undefined && this.links.isDown(fleet)) this.links.cut(stream);
-    if (platform instanceof FirmwarePlatform && this.links.isServerDown(fleet)) platform.link.cut();
+    if (!this.isObserverBlind) this.ledger.prune(nowMs);
   }
 
   isLinkUp(fleet: number): boolean {
-    return !this.links.isServerDown(fleet);
+    return !this.disturbances.links.isServerDown(fleet);
   }
 
   // Devices.
@@ -340,7 +351,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
     this.ledger.started(localIndex, device);
     this.applications[platform.fleet]?.start(device, platform);
     device.start();
-    if (!this.sampling) device.stopSampling();
+    if (!this.sampling || !this.hasBegun) device.stopSampling();
   }
 
   private idOf({ deviceIndex }: SimulatedPlatform): string {
@@ -362,61 +373,14 @@ class DeviceWorker implements FirmwareFleetsWorld {
       deviceCount: this.platforms.length,
       update: this.firmware?.createProfile(index),
     };
-    return createFleetProfile(context, fleet, application, this.events(index));
-  }
-
-  private events(fleet: number): DeviceEvents {
-    const produced = this.registry.counter('messages_produced', fleet);
-    const acknowledged = this.registry.counter('messages_acknowledged', fleet);
-    const received = this.registry.counter('messages_received', fleet);
-    const publishLatency = this.registry.trend('publish_latency_ms', fleet);
-    const { clock, ledger } = this;
-    return {
-      onConnected: (device) => this.connected(device, fleet),
-      onDisconnected: (device, reason, wasConnected) => {
-        this.disconnected(device, fleet, reason, wasConnected);
-      },
-      onProduced: () => produced.add(),
-      onAcknowledged: (device, sequence, scheduledMs, buffered) => {
-        const nowMs = clock.monotonicMs();
-        acknowledged.add();
-        if (!buffered) publishLatency.record(nowMs - scheduledMs);
-        const { localIndex } = device.platform as SimulatedPlatform;
-        ledger.acknowledged(localIndex, sequence, nowMs);
-      },
-      onDropped: (device, sequence, cause) => {
-        ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence, cause);
-      },
-      onMessage: () => received.add(),
-      ...this.reasons.events,
-      onUpdateStage: ({ platform }, stage) => {
-        this.firmware?.onStage(platform as FirmwarePlatform, stage);
-      },
-    };
-  }
-
-  private connected(device: Device, fleet: number): void {
-    const platform = device.platform as SimulatedPlatform;
-    const nowMs = this.clock.monotonicMs();
-    this.gate.release(platform, nowMs);
-    this.registry.gauge('devices_connected', fleet).add(1);
-    this.registry.trend('connect_latency_ms', fleet).record(nowMs - platform.connectStartMs);
-    if (platform.wasConnected) this.registry.counter('reconnects', fleet).add();
-    platform.wasConnected = true;
-    this.versions[device.client.version] += 1;
-  }
-
-  private disconnected(device: Device, fleet: number, reason: string, wasConnected: boolean): void {
-    this.gate.release(device.platform as SimulatedPlatform, this.clock.monotonicMs());
-    if (wasConnected) this.registry.gauge('devices_connected', fleet).add(-1);
-    else this.registry.counter('connect_failures', fleet).add();
-    (wasConnected ? this.reasons.ended : this.reasons.failed).add(reason);
+    return createFleetProfile(context, fleet, application, this.meter.events(index));
   }
 
   // The end.
 
   private stopSampling(): void {
     this.sampling = false;
+    this.disturbances.stopChurn();
     for (const device of this.devices) device?.stopSampling();
   }
 
@@ -433,9 +397,12 @@ class DeviceWorker implements FirmwareFleetsWorld {
       registry: this.registry.toWire(withTrends),
       pending: this.pending,
       missedSamples: this.missedSamples,
-      health: this.health.health(),
-      ...this.reasons.toObject(),
-      versions: { ...this.versions },
+      health: this.meter.health(),
+      ...this.meter.reasons.toObject(),
+      thrownOut: this.meter.thrownOut.count,
+      connections: this.meter.takeConnections(),
+      upToMs: this.clock.monotonicMs(),
+      versions: { ...this.meter.versions },
     };
   }
 
@@ -479,11 +446,12 @@ class DeviceWorker implements FirmwareFleetsWorld {
     for (const device of this.devices) device?.retire();
     this.buffers.flush();
     clearTimeout(this.wakeTimer);
+    this.disturbances.stop();
     for (const interval of this.intervals) clearInterval(interval);
     // A DISCONNECT that does not go out would leave a will behind.
     const deadlineMs = this.clock.monotonicMs() + FAREWELL_MS_MAX;
     while (this.buffers.openCount > 0 && this.clock.monotonicMs() < deadlineMs) await sleep(10);
-    return { report, accounts, leftovers };
+    return { report, accounts, fanOut: this.fanOut.result(), leftovers };
   }
 }
 

@@ -2,10 +2,8 @@
 // keeps the timeline, and puts their reports together.
 
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { Piscina } from 'piscina';
-import { Registry, withTrends } from '../metrics/registry.ts';
+import { FanOutPlan, hasSubscribers } from '../ledger/fan-out-plan.ts';
+import { Registry } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
   abortingThreshold,
@@ -16,37 +14,39 @@ import type { Outcome } from '../report/summary.ts';
 import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
 import { deviceCount, hasFirmware } from '../scenario/schema.ts';
-import { Child, moduleUrl } from './child.ts';
+import { Child } from './child.ts';
 import { Cleaner } from './cleaner.ts';
-import { healthWarnings, worstHealth } from './health.ts';
+import { healthWarnings } from './health.ts';
 import { checkHost } from './host-guard.ts';
+import { judge, observerWarnings } from './judge.ts';
 import type {
+  Blindness,
   FromBroker,
-  FromObserver,
-  FromWorker,
-  ObserverReport,
   OtaUrls,
-  Reasons,
   Target,
-  ToObserver,
-  ToWorker,
   WorkerReport,
   WorkerResult,
-  WorkerTask,
 } from './messages.ts';
+import { ObserverPart, type Seen } from './observer-part.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
-import { addReasons, commonest, warningsOf } from './reasons.ts';
+import { commonest, warningsOf } from './reasons.ts';
+import { RunClaim } from './run-claim.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
-import { runId } from './run-id.ts';
+import { newRunId } from './run-id.ts';
+import { FanOutSettlement } from './settle-fan-out.ts';
 import { settleLedger } from './settle-ledger.ts';
 import { needsShadow, ShadowPart } from './shadow-part.ts';
+import { takeOverWarnings } from './take-over.ts';
 import type { RemoteServer, UpdatePart } from './update-part.ts';
+import { WorkersPart } from './workers-part.ts';
 
 export interface LiveRunOptions {
   /** Worker threads; default: all cores but one. */
   readonly workers?: number;
-  /** First part of all client ids; default: derived from the seed. */
+  /** First part of all client ids; default: a new one. */
   readonly run?: string;
+  /** `run` was made for this run alone: nobody else has it. */
+  readonly isRunNew?: boolean;
   /** Host with a public address that may be loaded. */
   readonly allowedHost?: string;
   /** The OTA server of a scenario with firmware; absent = the run starts its own. */
@@ -68,26 +68,28 @@ const INTERRUPTED_SETTLE_MS = 2000;
 const QUIET_REPORTS = 6;
 const POLL_MS = 50;
 const CUT_WARNING = 'the rollouts had not come to their end when the duration was over';
+/** Beyond the ramp and one connect: how long subscribers are waited for. */
+const SUBSCRIBE_MS_MAX = 10_000;
 
 export class LiveRun {
   private readonly loaded: LoadedScenario;
   private readonly options: LiveRunOptions;
   private readonly workerCount: number;
-  private readonly run: string;
+  /** The id of the run: the first part of all client ids. */
+  readonly run: string;
   private readonly start: RunStart = startRun();
   private readonly clock = new RunClock(this.start);
   private readonly startedAt = new Date().toISOString();
+  /** When the first devices connected, and when the scenario began. */
+  private startMs = 0;
   private beginMs = 0;
-  private pool: Piscina | undefined;
+  private workers: WorkersPart | undefined;
   private broker: Child<never, FromBroker> | undefined;
-  private observer: Child<ToObserver, FromObserver> | undefined;
+  private observer: ObserverPart | undefined;
+  private blindness: Blindness | undefined;
+  private claim: RunClaim | undefined;
   private shadow: ShadowPart | undefined;
   private updates: UpdatePart | undefined;
-  private readonly ports: MessagePort[] = [];
-  private readonly reports: (WorkerReport | undefined)[] = [];
-  private reportCount = 0;
-  private observerReport: ObserverReport | undefined;
-  private observerReportCount = 0;
   private readonly warnings: string[] = [];
   private interrupted = false;
   private failed = false;
@@ -96,16 +98,12 @@ export class LiveRun {
   private readonly ending = Promise.withResolvers<void>();
   /** Rejects when the run cannot go on. */
   private readonly failing = Promise.withResolvers<never>();
-  private readyCount = 0;
-  private readonly workersReady = Promise.withResolvers<void>();
-  private readonly observerReady = Promise.withResolvers<void>();
-  private readonly observerSeen = Promise.withResolvers<readonly (readonly number[])[]>();
 
   constructor(loaded: LoadedScenario, options: LiveRunOptions) {
     this.loaded = loaded;
     this.options = options;
     this.workerCount = options.workers ?? Math.max(1, availableParallelism() - 1);
-    this.run = options.run ?? runId(loaded.scenario.seed);
+    this.run = options.run ?? newRunId();
     // Every await races this promise; between two of them nobody listens.
     this.failing.promise.catch(() => undefined);
   }
@@ -122,16 +120,16 @@ export class LiveRun {
       const phase = (what: string) => this.options.onPhase?.(what);
       phase(scenario.broker === undefined ? 'starting a broker' : 'looking for the broker');
       const target = await this.orFail(this.findBroker());
+      await this.orFail(this.claimId(target));
       phase('starting the observer');
-      this.startObserver(target);
-      await this.orFail(this.observerReady.promise);
+      await this.orFail(this.startObserver(target));
       if (needsShadow(scenario)) phase('starting the shadow service');
       await this.orFail(this.startShadow(target));
       if (hasFirmware(scenario)) phase('starting the update server');
       const ota = await this.orFail(this.startUpdates(target));
       phase('starting the devices');
-      const results = this.startWorkers(target, ota);
-      await this.orFail(this.workersReady.promise);
+      await this.orFail(this.startWorkers(target, ota));
+      if (hasSubscribers(scenario)) await this.orFail(this.subscribeFirst());
       this.begin();
       phase('running');
       await this.orFail(this.sample());
@@ -139,13 +137,14 @@ export class LiveRun {
       phase('settling');
       await this.orFail(this.settle());
       phase('closing the accounts');
-      const finished = await this.orFail(this.finish(results));
+      const finished = await this.orFail(this.finish());
       await this.cleanUp(target, finished.results);
       this.checkAnyConnect();
       return this.outcome(finished.results, finished.seen, durationMs);
     } finally {
-      await this.pool?.destroy();
+      await this.workers?.stop();
       await this.updates?.stop();
+      await this.claim?.release();
       for (const part of [this.observer, this.shadow, this.broker]) part?.stop();
     }
   }
@@ -163,7 +162,7 @@ export class LiveRun {
     this.interrupted = true;
     this.ending.resolve();
     // Before it began there is nothing to sum up, and a silent broker to wait for perhaps.
-    if (this.beginMs === 0) {
+    if (this.startMs === 0) {
       this.failing.reject(new RunError('interrupted before the first device connected', 130));
     }
   }
@@ -198,47 +197,33 @@ export class LiveRun {
     return await promise;
   }
 
-  private startObserver(target: Target): void {
-    const { scenario } = this.loaded;
-    this.observer = new Child<ToObserver, FromObserver>(
-      'observer-process',
-      (message) => this.onObserver(message),
-      (reason) => this.fail(`the observer ended: ${reason}`),
-    );
-    const { run, start } = this;
-    this.observer.send({ kind: 'start', task: { scenario, run, start, target } });
-  }
-
-  private onObserver(message: FromObserver): void {
-    switch (message.kind) {
-      case 'ready':
-        this.observerReady.resolve();
-        break;
-      case 'unreachable':
-        this.fail(
-          `${this.loaded.scenario.broker?.url ?? 'embedded broker'}: ${message.reason}\n` +
-            'The observer could not subscribe there, so nothing was started.',
-        );
-        break;
-      case 'gap':
-        this.tellWorkers(message);
-        break;
-      case 'report':
-        this.takeObserverReport(message);
-        break;
-      case 'seen':
-        this.observerSeen.resolve(message.seen);
-        break;
+  /** Two runs with one id would take each other's sessions over; throws when it is in use. */
+  private async claimId(target: Target): Promise<void> {
+    const { broker, topics } = this.loaded.scenario;
+    // Nobody else is at a broker of our own.
+    if (broker === undefined) return;
+    const isNew = this.options.run === undefined || this.options.isRunNew === true;
+    this.claim = new RunClaim(target, topics, this.run, isNew);
+    const verdict = isNew ? 'held' : await this.claim.acquired();
+    if (verdict === 'in use') {
+      throw new RunError(
+        `--run ${this.run}: a run with this id is going on at ${broker.url}\n` +
+          `Give this one another, such as --run ${newRunId()}; without --run each has its own.`,
+      );
+    }
+    if (verdict === 'unknown') {
+      this.warnings.push(`the broker takes no claim: whether run ${this.run} was alone is unknown`);
     }
   }
 
-  private takeObserverReport(report: ObserverReport): void {
-    this.observerReportCount += 1;
-    const wasAway = this.observerReport?.openGapFromMs !== undefined;
-    const isAway = report.openGapFromMs !== undefined;
-    if (isAway !== wasAway) this.tellWorkers({ kind: 'observer', isAway });
-    const previous = this.observerReport?.registry ?? report.registry;
-    this.observerReport = { ...report, registry: withTrends(report.registry, previous) };
+  private async startObserver(target: Target): Promise<void> {
+    const { run, start, workerCount } = this;
+    const task = { scenario: this.loaded.scenario, run, start, target, workerCount };
+    this.observer = new ObserverPart(task, {
+      tellWorkers: (message) => this.workers?.tell(message),
+      fail: (message) => this.fail(message),
+    });
+    await this.observer.untilReady();
   }
 
   /** Only for a timeline that changes shadows: two services at one broker would both answer. */
@@ -269,61 +254,42 @@ export class LiveRun {
     return await this.updates.start();
   }
 
-  /** One task per worker for the whole run; the result is all of theirs. */
-  private startWorkers(target: Target, ota: OtaUrls | undefined): Promise<WorkerResult[]> {
+  private async startWorkers(target: Target, ota: OtaUrls | undefined): Promise<void> {
     const { loaded, run, start, workerCount } = this;
-    this.pool = new Piscina({
-      filename: fileURLToPath(moduleUrl('device-worker')),
-      minThreads: workerCount,
-      maxThreads: workerCount,
+    const { scenario } = loaded;
+    const task = { scenario, run, start, target, ota, workerCount };
+    this.workers = new WorkersPart(task, deviceCount(scenario), {
+      onReport: (worker, report) => this.onReport(worker, report),
+      fail: (message) => this.fail(message),
     });
-    // A worker that dies while another's death ends the run has no task left to reject.
-    this.pool.on('error', (error: Error) => this.fail(`a worker died: ${error.message}`));
-    const tasks = Array.from({ length: workerCount }, (_, worker) => {
-      const { port1, port2 } = new MessageChannel();
-      const task: WorkerTask = {
-        scenario: loaded.scenario,
-        run,
-        start,
-        target,
-        ota,
-        worker,
-        workerCount,
-        port: port2,
-      };
-      port1.on('message', (message: FromWorker) => this.onWorker(worker, message));
-      this.ports.push(port1);
-      return this.pool!.run(task, { transferList: [port2] }) as Promise<WorkerResult>;
-    });
-    for (const [worker, task] of tasks.entries()) {
-      task.catch((error: Error) => {
-        this.fail(`worker ${worker} of ${workerCount} died: ${error.message}`);
-      });
-    }
-    const results = Promise.all(tasks);
-    // A run that fails ends its workers, and then nobody waits for their results.
-    results.catch(() => undefined);
-    return results;
-  }
-
-  private tellWorkers(message: ToWorker): void {
-    for (const port of this.ports) port.postMessage(message);
-  }
-
-  private onWorker(worker: number, message: FromWorker): void {
-    if (message.kind === 'report') {
-      this.onReport(worker, message);
-      return;
-    }
-    this.readyCount += 1;
-    if (this.readyCount === this.workerCount) this.workersReady.resolve();
+    await this.workers.untilReady();
   }
 
   // The course of a run.
 
+  /** Who subscribes is subscribed before anyone publishes. */
+  private async subscribeFirst(): Promise<void> {
+    this.startMs = this.clock.monotonicMs();
+    this.workers?.tell({ kind: 'subscribe', fromMs: this.startMs });
+    let isLate = false;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const { connect, rampMs } = this.loaded.scenario;
+    const timer = setTimeout(
+      () => {
+        isLate = true;
+        resolve();
+      },
+      rampMs + connect.timeoutMs + SUBSCRIBE_MS_MAX,
+    );
+    await Promise.race([this.workers?.untilSubscribed(), promise, this.ending.promise]);
+    clearTimeout(timer);
+    if (isLate) this.warnings.push('not all subscribers were subscribed when publishing began');
+  }
+
   private begin(): void {
     this.beginMs = this.clock.monotonicMs();
-    this.tellWorkers({ kind: 'begin', beginMs: this.beginMs });
+    if (this.startMs === 0) this.startMs = this.beginMs;
+    this.workers?.tell({ kind: 'begin', beginMs: this.beginMs });
     this.shadow?.begin(this.beginMs);
     this.updates?.begin();
   }
@@ -338,13 +304,12 @@ export class LiveRun {
   }
 
   private onReport(worker: number, report: WorkerReport): void {
-    const { registry: previous } = this.reports[worker] ?? report;
-    this.reports[worker] = { ...report, registry: withTrends(report.registry, previous) };
-    this.reportCount += 1;
-    const elapsedMs = this.clock.monotonicMs() - this.beginMs;
+    this.observer?.connected(worker, report);
+    const nowMs = this.clock.monotonicMs();
+    const elapsedMs = this.beginMs === 0 ? 0 : nowMs - this.beginMs;
     const registry = this.merged();
     this.options.onProgress(registry.snapshot(), elapsedMs);
-    this.checkFirstConnect(registry, elapsedMs);
+    this.checkFirstConnect(registry, nowMs - this.startMs);
     this.checkAbort(registry, elapsedMs);
   }
 
@@ -352,18 +317,19 @@ export class LiveRun {
   private checkFirstConnect(registry: Registry, elapsedMs: number): void {
     const { timeline } = this.loaded.scenario;
     if (elapsedMs < FIRST_CONNECT_MS_MAX || timeline.length > 0) return;
-    const { 4: old, 5: present } = this.versionCounts();
-    if (old + present > 0 || registry.total('connect_failures') === 0) return;
+    const workers = this.workers!;
+    if (workers.versions[4] + workers.versions[5] > 0 || registry.total('connect_failures') === 0)
+      return;
     this.fail(
-      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.failures())}`,
+      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(workers.failures)}`,
     );
   }
 
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
   private checkAnyConnect(): void {
-    const accepted = this.versionCounts();
-    if (this.interrupted || accepted[4] + accepted[5] > 0) return;
-    throw new RunError(`no device could connect: ${commonest(this.failures())}`);
+    const { failures, versions } = this.workers!;
+    if (this.interrupted || versions[4] + versions[5] > 0) return;
+    throw new RunError(`no device could connect: ${commonest(failures)}`);
   }
 
   private checkAbort(registry: Registry, elapsedMs: number): void {
@@ -376,37 +342,38 @@ export class LiveRun {
 
   /** Sampling ends; what is buffered or on its way still arrives, within a bound. */
   private async settle(): Promise<void> {
-    this.tellWorkers({ kind: 'stop-sampling' });
+    this.workers?.tell({ kind: 'stop-sampling' });
     const boundMs = this.interrupted ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
     const endMs = this.clock.monotonicMs() + boundMs;
+    const observer = this.observer!;
+    const workers = this.workers!;
     // A report may have been under way when sampling ended, the one after it was not.
-    const reportsNeeded = this.reportCount + 2 * this.workerCount;
-    let observed = 0;
-    let quietSince = this.observerReportCount;
+    const reportsNeeded = workers.reportCount + 2 * this.workerCount;
+    let arrived = 0;
+    let quietSince = observer.reportCount;
     while (!this.failed && this.clock.monotonicMs() < endMs) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const registry = this.merged();
-      if (registry.total('messages_observed') !== observed) quietSince = this.observerReportCount;
-      observed = registry.total('messages_observed');
-      if (this.reportCount < reportsNeeded || this.pending() > 0) continue;
-      if (observed >= registry.total('messages_produced')) return;
-      if (this.observerReportCount - quietSince >= QUIET_REPORTS) return;
+      const observed = registry.total('messages_observed');
+      const received = registry.total('fanout_received');
+      if (observed + received !== arrived) quietSince = observer.reportCount;
+      arrived = observed + received;
+      if (workers.reportCount < reportsNeeded || workers.pending > 0) continue;
+      // How much subscribers are still to receive is known only at the end.
+      const isAll = observed >= registry.total('messages_produced');
+      if (isAll && !hasSubscribers(this.loaded.scenario)) return;
+      if (observer.reportCount - quietSince >= QUIET_REPORTS) return;
     }
   }
 
-  private async finish(
-    results: Promise<WorkerResult[]>,
-  ): Promise<{ results: WorkerResult[]; seen: readonly (readonly number[])[] }> {
-    const fromMs = this.observerReport?.openGapFromMs;
-    if (fromMs !== undefined) {
-      this.tellWorkers({ kind: 'gap', gap: { fromMs, toMs: this.clock.monotonicMs() } });
-    }
-    this.tellWorkers({ kind: 'finish' });
-    const finished = await results;
+  private async finish(): Promise<{ results: WorkerResult[]; seen: Seen }> {
+    // What it could not see, the workers must know before they settle their accounts.
+    this.blindness = await this.observer?.check();
+    const results = (await this.workers?.finish()) ?? [];
+    for (const [worker, { report }] of results.entries()) this.observer?.connected(worker, report);
     await Promise.all([this.shadow?.finish(), this.updates?.finish()]);
-    this.observer?.send({ kind: 'finish' });
-    const seen = await this.observerSeen.promise;
-    return { results: finished, seen };
+    const seen = (await this.observer?.finish()) ?? [];
+    return { results, seen };
   }
 
   /** Removes from the broker what the devices could not remove themselves. */
@@ -414,7 +381,7 @@ export class LiveRun {
     const { broker, topics } = this.loaded.scenario;
     const ids = results.flatMap(({ leftovers }) => leftovers);
     if (broker === undefined || ids.length === 0) return;
-    const spoken = this.versionCounts();
+    const spoken = this.workers!.versions;
     const only = spoken[5] === 0 ? 4 : spoken[4] === 0 ? 5 : 0;
     const observer = only === 5 ? [] : [`${this.run}-observer`];
     const failed = await new Cleaner(target, topics, only).clean([...ids, ...observer]);
@@ -427,53 +394,34 @@ export class LiveRun {
 
   private merged(): Registry {
     const registry = new Registry(this.loaded.scenario.fleets.map(({ name }) => name));
-    for (const report of this.reports) if (report !== undefined) registry.merge(report.registry);
-    if (this.observerReport !== undefined) registry.merge(this.observerReport.registry);
+    this.workers?.addTo(registry);
+    this.observer?.addTo(registry);
     this.shadow?.addTo(registry);
     this.updates?.addTo(registry);
     return registry;
   }
 
-  private pending(): number {
-    return this.reports.reduce((sum, report) => sum + (report?.pending ?? 0), 0);
-  }
-
-  /** Connections accepted, by MQTT version. */
-  private versionCounts(): Record<4 | 5, number> {
-    const counts = { 4: 0, 5: 0 };
-    for (const report of this.reports) {
-      counts[4] += report?.versions[4] ?? 0;
-      counts[5] += report?.versions[5] ?? 0;
-    }
-    return counts;
-  }
-
-  /** Why connects failed. */
-  private failures(): Reasons {
-    return addReasons(this.reports.map((report) => report?.failures));
-  }
-
-  private outcome(
-    results: readonly WorkerResult[],
-    seen: readonly (readonly number[])[],
-    durationMs: number,
-  ): Outcome {
-    for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
+  private outcome(results: readonly WorkerResult[], seen: Seen, durationMs: number): Outcome {
     const registry = this.merged();
-    const droppedBy = settleLedger(registry, this.loaded.scenario.fleets, results, seen);
-    const { loaded, updates, workerCount } = this;
+    const { loaded, run, updates, workerCount } = this;
+    const droppedBy = settleLedger(registry, loaded.scenario.fleets, results, seen);
+    const plan = new FanOutPlan(loaded.scenario, run);
+    const fanOut = new FanOutSettlement(loaded.scenario, run, plan, results, seen).settle(registry);
+    const { failures, findings, health, missedSamples, reasons, thrownOut } = this.workers!;
     const { thresholds, broker } = loaded.scenario;
     const { system, user } = process.cpuUsage();
-    const missed = results.reduce((sum, { report }) => sum + report.missedSamples, 0);
-    const health = worstHealth(results.map(({ report }) => report.health));
+    const observer = this.observer?.health;
+    const unobservable = registry.total('messages_unobservable');
     return {
       loaded,
+      runId: this.run,
       mode: 'live',
       broker: broker?.url ?? 'embedded',
       protocol: this.protocol(),
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
       droppedBy,
       durationMs,
+      ...(fanOut.length === 0 ? {} : { fanOut }),
       ...updates?.results(),
       performance: {
         workers: workerCount,
@@ -482,15 +430,27 @@ export class LiveRun {
         wallMs: Math.round(this.clock.monotonicMs()),
         cpuMs: Math.round((user + system) / 1000),
         rssBytes: process.resourceUsage().maxRSS * 1024,
-        generator: { ...health, missedSamples: missed },
+        ...(observer === undefined ? {} : { observer }),
+        generator: { ...health, missedSamples },
         warnings: [
-          ...healthWarnings(health, missed),
-          ...warningsOf(addReasons(results.map(({ report }) => report.findings))),
+          ...healthWarnings(health, missedSamples),
+          ...(observer === undefined ? [] : observerWarnings(observer, unobservable)),
+          ...warningsOf(findings),
+          ...takeOverWarnings(reasons, thrownOut, this.claim?.isContested === true),
+          ...plan.tooLarge.map(
+            (fleet) => `${fleet}: too many subscribers and publishers to account for their fan-out`,
+          ),
           ...this.warnings,
         ],
-        disconnectReasons: addReasons(results.map(({ report }) => report.reasons)),
-        failedConnects: this.failures(),
+        disconnectReasons: reasons,
+        failedConnects: failures,
       },
+      judged: judge({
+        blindness: this.blindness,
+        beginMs: this.beginMs,
+        unobservable,
+        connected: registry.total('devices_connected'),
+      }),
       ...(this.interrupted ? { interrupted: true } : {}),
       ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),
     };
@@ -498,7 +458,7 @@ export class LiveRun {
 
   /** What was spoken, for people. */
   private protocol(): string {
-    const counts = this.versionCounts();
+    const counts = this.workers!.versions;
     const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
     return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }

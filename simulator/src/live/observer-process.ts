@@ -23,7 +23,14 @@ process.on('message', (message: ToObserver) => {
       send(observer!.report(count % TRENDS_EVERY === 0));
     };
     setInterval(report, REPORT_INTERVAL_MS).unref();
-  } else if (observer !== undefined) {
+  } else if (observer === undefined) {
+    return;
+  } else if (message.kind === 'connections') {
+    observer.connected(message.worker, message.connections, message.upToMs);
+  } else if (message.kind === 'check') {
+    observer.check();
+  } else {
+    observer.settle();
     send(observer.report(true));
     send(observer.finish());
   }

@@ -1,21 +1,26 @@
 // The observer: subscribes to what the fleet publishes and accounts for what it sees. It runs in
 // a process of its own, so that it does not disturb what is measured, and has a persistent
-// session, so that a lost connection of its own loses no message.
+// session, so that a lost connection of its own loses no message. What it says of the broker holds
+// only where it could see: it watches itself as well.
 
+import { randomBytes } from 'node:crypto';
+import { type EventLoopUtilization, performance } from 'node:perf_hooks';
 import type { Clock, ConnectOptions } from '@flotilla/sdk';
-import { CborReader, readValue } from '@flotilla/sdk/codec/cbor';
 import { ABSOLUTE_TIME_S_MIN, Pack, readPackHead } from '@flotilla/sdk/codec/senml';
 import { Client } from '@flotilla/sdk/mqtt/client';
 import type { ClientOwner } from '@flotilla/sdk/mqtt/client-owner';
 import { ClientProfile } from '@flotilla/sdk/mqtt/client-profile';
-import { PUBLISH_TOO_LARGE, type PublishResult } from '@flotilla/sdk/mqtt/delivery';
+import { PUBLISH_LATER, type PublishResult } from '@flotilla/sdk/mqtt/delivery';
 import type { Packet, Subscription, Will } from '@flotilla/sdk/mqtt/packet';
+import { reasonName } from '@flotilla/sdk/mqtt/reason-codes';
 import { Session } from '@flotilla/sdk/mqtt/session';
 import { NodePlatform } from '@flotilla/sdk/node';
 import { SequenceSet } from '../ledger/sequence-set.ts';
 import { Registry } from '../metrics/registry.ts';
 import { deviceId } from '../scenario/schema.ts';
+import { DeliveryLatencies } from './delivery-latencies.ts';
 import type { FromObserver, ObserverReport, ObserverTask } from './messages.ts';
+import { ObserverWatch, OUTSTANDING_MAX } from './observer-watch.ts';
 import { RunClock } from './run-clock.ts';
 
 const PACKET_SIZE_MAX = 65536;
@@ -30,7 +35,16 @@ const RETRY_MS_MAX = 500;
 /** Failed attempts, or time, after which a broker that was never reached counts as unreachable. */
 const ATTEMPT_COUNT_MAX = 3;
 const UNREACHABLE_MS = 10000;
-const STATUS_LIMITS = { depthMax: 2, countMax: 16, sizeMax: 256 };
+/** Short, so that a link that is dead in silence is noticed; sentinels notice more, and sooner. */
+const KEEP_ALIVE_MS = 10_000;
+const TICK_MS = 20;
+const BUSY_INTERVAL_MS = 1000;
+/** From the subscription to the first sentinel that comes back. */
+const FIRST_PROOF_MS_MAX = 10_000;
+/** At the end: how long the last sentinel may take while nothing comes, and at all. */
+const CHECK_QUIET_MS_MAX = 8000;
+const CHECK_MS_MAX = 30_000;
+const NONCE_SIZE = 6;
 
 class ObserverPlatform extends NodePlatform {
   override readonly clock: Clock;
@@ -52,16 +66,23 @@ export class Observer implements ClientOwner {
   private readonly indexOf = new Map<string, number>();
   private readonly fleetOf: Uint16Array;
   private readonly seen: SequenceSet[];
-  /** Epoch ms of the present connection of each device, from its birth message. */
-  private readonly sinceMs: Float64Array;
+  private readonly latencies: DeliveryLatencies;
+  private readonly watch: ObserverWatch;
+  /** Tells our sentinels from those of an older observer, whose session we may have. */
+  private readonly nonce = randomBytes(NONCE_SIZE).toString('hex');
   private readonly pack = new Pack();
   private readonly ticker: NodeJS.Timeout;
   private ready = false;
   private attemptCount = 0;
   private readonly startMs: number;
-  /** Schedule of the latest message seen, in ms of the run: what came before it was delivered. */
-  private latestMs = 0;
-  private gapFromMs: number | undefined;
+  private subscribedMs = Number.NaN;
+  private busySince: EventLoopUtilization = performance.eventLoopUtilization();
+  private busyDueMs = 0;
+  /** Times in a row that it was deaf. */
+  private deafCount = 0;
+  private lastReason = '';
+  /** Since when the run waits to hear whether we still see; NaN = it does not. */
+  private checkedMs = Number.NaN;
 
   constructor(task: ObserverTask, send: (message: FromObserver) => void) {
     this.task = task;
@@ -73,7 +94,8 @@ export class Observer implements ClientOwner {
     this.registry = new Registry(scenario.fleets.map(({ name }) => name));
     const total = scenario.fleets.reduce((sum, { count }) => sum + count, 0);
     this.fleetOf = new Uint16Array(total);
-    this.sinceMs = new Float64Array(total).fill(Number.NEGATIVE_INFINITY);
+    this.watch = new ObserverWatch(this.clock.monotonicMs());
+    this.latencies = new DeliveryLatencies(total, task.workerCount, this.record);
     this.seen = Array.from({ length: total }, () => new SequenceSet());
     this.indexDevices();
     const { host, port, tls } = target;
@@ -83,26 +105,45 @@ export class Observer implements ClientOwner {
       ...(target.username === undefined ? {} : { username: target.username }),
       ...(target.password === undefined ? {} : { password: Buffer.from(target.password) }),
       topics: scenario.topics,
+      keepAliveMs: KEEP_ALIVE_MS,
+      inflightMax: OUTSTANDING_MAX,
       receiveMax: RECEIVE_MAX,
       packetSizeMax: PACKET_SIZE_MAX,
       connectMsMax: scenario.connect.timeoutMs,
       retryMsMin: RETRY_MS_MIN,
       retryMsMax: RETRY_MS_MAX,
     });
-    const sessionBytes = new Uint8Array(Session.size(1, RECEIVE_MAX));
-    const session = new Session(sessionBytes, 0, 1, RECEIVE_MAX);
+    const sessionBytes = new Uint8Array(Session.size(OUTSTANDING_MAX, RECEIVE_MAX));
+    const session = new Session(sessionBytes, 0, OUTSTANDING_MAX, RECEIVE_MAX);
     this.client = new Client(new ObserverPlatform(this.clock), this.profile, session, this);
-    this.ticker = setInterval(() => this.tick(), 20);
+    this.ticker = setInterval(() => this.tick(), TICK_MS);
     this.client.start();
   }
 
   report(withTrends: boolean): ObserverReport {
-    const away = this.client.state !== 'connected';
+    const isAway = this.client.state !== 'connected';
     return {
       kind: 'report',
       registry: this.registry.toWire(withTrends),
-      openGapFromMs: this.gapFromMs ?? (away ? this.latestMs : undefined),
+      isBlind: isAway || this.watch.isBlind(this.clock.monotonicMs()),
+      health: this.watch.health(),
     };
+  }
+
+  /** What a worker tells of its devices' connections, as `DeliveryLatencies.connected`. */
+  connected(worker: number, connections: Float64Array, upToMs: number): void {
+    this.latencies.connected(worker, connections, upToMs);
+  }
+
+  /** Answers with 'checked' once it is known whether all is seen that was acknowledged so far. */
+  check(): void {
+    this.checkedMs = this.clock.monotonicMs();
+    this.watch.hurry(this.checkedMs);
+  }
+
+  /** Records what is still held back. */
+  settle(): void {
+    this.latencies.settle();
   }
 
   /** Ends session and connection, and tells what was seen. */
@@ -120,31 +161,27 @@ export class Observer implements ClientOwner {
 
   subscriptions(): readonly Subscription[] {
     const { topics } = this.profile;
-    return [
-      { filter: topics.format('+', 'status'), qos: 1 },
-      { filter: topics.format('+', 'telemetry'), qos: 1 },
-    ];
+    return [{ filter: topics.format('+', 'telemetry'), qos: 1 }];
   }
 
   onConnected(resumed: boolean): void {
-    if (!resumed && this.ready) this.gapFromMs ??= this.latestMs;
+    const nowMs = this.clock.monotonicMs();
+    if (resumed) this.subscribedMs = nowMs;
+    this.watch.connected(resumed, nowMs);
   }
 
   onSubscribed(): void {
     if (this.client.subscribeRefusedCount > 0) {
       const filter = this.profile.topics.format('+', 'telemetry');
       this.send({ kind: 'unreachable', reason: `the broker refused a subscription to ${filter}` });
-    } else if (!this.ready) {
-      this.ready = true;
-      this.send({ kind: 'ready' });
-    } else if (this.gapFromMs !== undefined) {
-      const toMs = this.clock.monotonicMs();
-      this.send({ kind: 'gap', gap: { fromMs: this.gapFromMs, toMs } });
-      this.gapFromMs = undefined;
+    } else {
+      this.subscribedMs = this.clock.monotonicMs();
     }
   }
 
   onDisconnected(reason: string): void {
+    this.subscribedMs = Number.NaN;
+    this.lastReason = reason;
     // The run's own broker listens, however long a busy machine takes to show it.
     if (this.ready || this.task.scenario.broker === undefined) return;
     this.attemptCount += 1;
@@ -155,27 +192,40 @@ export class Observer implements ClientOwner {
   }
 
   onReady(): void {
-    // The observer publishes nothing.
+    // Sentinels go out by the clock.
   }
 
-  onSettled(): void {
-    // The observer publishes nothing.
+  onSettled(reference: number, reasonCode: number): void {
+    if (reasonCode < 128) return;
+    this.lastReason = reasonName(reasonCode, this.client.version);
+    this.watch.refused(reference);
   }
 
-  resend(): PublishResult {
-    return PUBLISH_TOO_LARGE;
+  resend(reference: number): PublishResult {
+    const sentinel = this.sentinel(reference);
+    return this.client.publishAgain('telemetry', sentinel, 0, sentinel.length, false);
   }
 
   onMessage(packet: Packet, source: Uint8Array): void {
     const topic = text(source, packet.topicStart, packet.topicEnd);
     const { topics } = this.profile;
-    const telemetryOf = topics.idOf(topic, 'telemetry');
-    const index = this.indexOf.get(telemetryOf === '' ? topics.idOf(topic, 'status') : telemetryOf);
-    // On a shared broker other devices use the same topics; a retained status is of an older run.
-    if (index === undefined || packet.retain) return;
+    const id = topics.idOf(topic, 'telemetry');
     const { payloadStart, payloadEnd } = packet;
-    if (telemetryOf === '') this.takeStatus(index, source, payloadStart, payloadEnd);
-    else this.takeTelemetry(index, source, payloadStart, payloadEnd);
+    if (id === this.id) this.takeSentinel(text(source, payloadStart, payloadEnd));
+    const index = this.indexOf.get(id);
+    // On a shared broker other devices use the same topics; what is retained is of an older run.
+    if (index === undefined || packet.retain) return;
+    this.takeTelemetry(index, source, payloadStart, payloadEnd);
+  }
+
+  /** Our own message came back, by the subscription that we judge by. */
+  private takeSentinel(said: string): void {
+    const [nonce, number] = said.split(' ');
+    if (nonce !== this.nonce) return;
+    const nowMs = this.clock.monotonicMs();
+    this.watch.alive(nowMs);
+    this.watch.returned(Number(number), nowMs);
+    this.deafCount = 0;
   }
 
   private takeTelemetry(index: number, source: Uint8Array, start: number, end: number): void {
@@ -184,6 +234,8 @@ export class Observer implements ClientOwner {
     const fleet = this.fleetOf[index]!;
     const isTrusted = this.task.scenario.fleets[fleet]!.clock === undefined;
     const nowMs = this.clock.monotonicMs();
+    this.watch.alive(nowMs);
+    this.watch.heard(nowMs);
     const scheduledMs = isTrusted ? pack.baseTimeS * 1000 - this.task.start.epochMs : nowMs;
     // Of an older run with the same ids: it waited in a session that the broker kept for us.
     if (!(scheduledMs >= 0)) return;
@@ -192,15 +244,16 @@ export class Observer implements ClientOwner {
       return;
     }
     this.registry.counter('messages_observed', fleet).add();
-    if (scheduledMs > this.latestMs) this.latestMs = scheduledMs;
-    if (!isTrusted) {
-      this.measureTime(fleet);
-      return;
-    }
-    // Sampled before the device's present connection: it waited for that, not for the broker.
-    if (pack.baseTimeS * 1000 < this.sinceMs[index]!) return;
-    this.registry.trend('delivery_latency_ms', fleet).record(nowMs - scheduledMs);
+    // What waited for us is no measure of the broker, nor of a device's clock.
+    if (this.watch.isDraining) this.watch.leftOut();
+    else if (isTrusted) this.latencies.add(index, scheduledMs, nowMs);
+    else this.measureTime(fleet);
   }
+
+  private readonly record = (index: number, latencyMs: number, buffered: boolean): void => {
+    const name = buffered ? 'buffered_latency_ms' : 'delivery_latency_ms';
+    this.registry.trend(name, this.fleetOf[index]!).record(latencyMs);
+  };
 
   /** Of a device whose clock may be wrong: what it says of the time is measured, not believed. */
   private measureTime(fleet: number): void {
@@ -209,13 +262,6 @@ export class Observer implements ClientOwner {
     if (baseTimeS < ABSOLUTE_TIME_S_MIN) return;
     const errorMs = Math.abs(this.clock.epochMs() - baseTimeS * 1000);
     this.registry.trend('time_error_ms', fleet).record(errorMs);
-  }
-
-  private takeStatus(index: number, source: Uint8Array, start: number, end: number): void {
-    const reader = new CborReader();
-    reader.reset(source, start, end);
-    const status = readValue(reader, STATUS_LIMITS) as { since?: unknown } | undefined;
-    if (typeof status?.since === 'number') this.sinceMs[index] = status.since * 1000;
   }
 
   private indexDevices(): void {
@@ -231,7 +277,74 @@ export class Observer implements ClientOwner {
   }
 
   private tick(): void {
-    this.client.tick(this.clock.monotonicMs());
+    const { client, watch } = this;
+    const nowMs = this.clock.monotonicMs();
+    watch.alive(nowMs);
+    client.tick(nowMs);
+    if (nowMs >= this.busyDueMs) this.lookHowBusy(nowMs);
+    const isSubscribed = client.state === 'connected' && this.subscribedMs <= nowMs;
+    if (isSubscribed && watch.isDue(nowMs)) this.sendSentinel(nowMs);
+    if (isSubscribed && watch.isDeaf(nowMs)) this.reconnect();
+    for (const gap of watch.takeGaps()) this.send({ kind: 'gap', gap });
+    if (!this.ready) this.getReady(nowMs);
+    if (this.checkedMs <= nowMs) this.answerCheck(nowMs);
+  }
+
+  private lookHowBusy(nowMs: number): void {
+    this.busyDueMs = nowMs + BUSY_INTERVAL_MS;
+    const total = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(total, this.busySince);
+    this.busySince = total;
+    this.watch.busy(utilization, nowMs);
+  }
+
+  private sentinel(number: number): Buffer {
+    return Buffer.from(`${this.nonce} ${number}`);
+  }
+
+  private sendSentinel(nowMs: number): void {
+    const { number } = this.watch;
+    const bytes = this.sentinel(number);
+    const result = this.client.publish(number, 'telemetry', bytes, 0, bytes.length, 1, false);
+    if (result !== PUBLISH_LATER) this.watch.sent(nowMs);
+  }
+
+  /** Its session may hold what was not delivered; where that did not help, a new one may. */
+  private reconnect(): void {
+    if (this.deafCount > 0) this.client.holdsSession = false;
+    this.deafCount += 1;
+    this.lastReason = 'nothing was delivered to it';
+    this.subscribedMs = Number.NaN;
+    this.client.stop();
+    this.client.start();
+  }
+
+  private getReady(nowMs: number): void {
+    const { watch } = this;
+    if (watch.hasProof || watch.isRefused) {
+      this.ready = true;
+      this.send({ kind: 'ready' });
+    } else if (nowMs - this.subscribedMs >= FIRST_PROOF_MS_MAX) {
+      const topic = this.profile.topics.format(this.id, 'telemetry');
+      this.send({ kind: 'unreachable', reason: `its own message to ${topic} did not come back` });
+    }
+  }
+
+  private answerCheck(nowMs: number): void {
+    const { checkedMs, client, watch } = this;
+    if (watch.hasProvenSince(checkedMs)) {
+      this.checkedMs = Number.NaN;
+      this.send({ kind: 'checked' });
+      return;
+    }
+    const quietMs = nowMs - Math.max(checkedMs, watch.heardMs);
+    const isOver = quietMs >= CHECK_QUIET_MS_MAX || nowMs - checkedMs >= CHECK_MS_MAX;
+    if (!isOver && !watch.isRefused) return;
+    this.checkedMs = Number.NaN;
+    const gap = watch.endBlind(nowMs);
+    this.send({ kind: 'gap', gap });
+    const why = client.state === 'connected' && !watch.isRefused ? '' : this.lastReason;
+    this.send({ kind: 'checked', blind: { fromMs: gap.fromMs, why } });
   }
 }
 

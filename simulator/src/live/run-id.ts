@@ -1,10 +1,18 @@
 // The id of a run.
 
-import { RUN_STREAM, randomUint32 } from '../fleet/random.ts';
-import { RUN_ID_LENGTH_MAX } from '../scenario/schema.ts';
+import { randomInt } from 'node:crypto';
 
-/** Names the run in client ids and topics; the same for the same seed, so that runs repeat. */
-export function runId(seed: number): string {
-  const hash = randomUint32(seed, 0, RUN_STREAM, 0).toString(36);
-  return `r${hash}`.slice(0, RUN_ID_LENGTH_MAX);
+const DIGITS = 'abcdefghijklmnopqrstuvwxyz0123456789';
+/** 36^7: of a million runs at once on a broker, one in 150,000 would find its id taken. */
+const DIGIT_COUNT = 7;
+
+/**
+ * Names a run in client ids and topics. No two runs have the same, also of one scenario with one
+ * seed: on one broker each would take the other's sessions over. Nothing random in a run, such as
+ * what its sensors measure, depends on it.
+ */
+export function newRunId(): string {
+  let id = 'r';
+  for (let count = 0; count < DIGIT_COUNT; count += 1) id += DIGITS[randomInt(DIGITS.length)];
+  return id;
 }

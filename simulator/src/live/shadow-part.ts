@@ -1,6 +1,6 @@
 // The run's side of its shadow service: starts the process, tells it when, keeps its reports.
 
-import type { Registry } from '../metrics/registry.ts';
+import { type Registry, withTrends } from '../metrics/registry.ts';
 import type { Scenario } from '../scenario/schema.ts';
 import { Child } from './child.ts';
 import type { FromShadow, ShadowReport, ShadowTask, ToShadow } from './messages.ts';
@@ -65,18 +65,14 @@ export class ShadowPart {
         this.fail(`the shadow service could not start: ${message.reason}`);
         break;
       case 'report':
-        this.keep(message);
+        this.latest = {
+          ...message,
+          registry: withTrends(message.registry, this.latest?.registry),
+        };
         break;
       case 'finished':
         this.finished.resolve();
         break;
     }
-  }
-
-  /** A report without trends leaves those of the one before it standing. */
-  private keep(report: ShadowReport): void {
-    const trends = report.registry.trends.length > 0 ? report.registry.trends : undefined;
-    const kept = trends ?? this.latest?.registry.trends ?? [];
-    this.latest = { ...report, registry: { ...report.registry, trends: kept } };
   }
 }

@@ -68,7 +68,7 @@ const RECORDED = {
   messages_unobservable: {
     kind: 'counter',
     unit: 'messages',
-    description: "acknowledged while the observer's own session was gone",
+    description: 'acknowledged while the observer could not see what was delivered',
   },
   messages_dropped: {
     kind: 'counter',
@@ -90,6 +90,24 @@ const RECORDED = {
     unit: 'messages',
     description: 'messages that subscribers of the fleet received',
   },
+  fanout_expected: {
+    kind: 'counter',
+    unit: 'messages',
+    description: 'telemetry that subscribers of the fleet, or groups of them, were to receive',
+    optional: true,
+  },
+  fanout_received: {
+    kind: 'counter',
+    unit: 'messages',
+    description: 'what they received of it, each message once per subscriber or group',
+    optional: true,
+  },
+  fanout_lost: {
+    kind: 'counter',
+    unit: 'messages',
+    description: 'what they did not receive of it',
+    optional: true,
+  },
   samples_missed: {
     kind: 'counter',
     unit: 'messages',
@@ -104,6 +122,18 @@ const RECORDED = {
     kind: 'trend',
     unit: 'ms',
     description: 'from the scheduled time of a message to the observer',
+  },
+  buffered_latency_ms: {
+    kind: 'trend',
+    unit: 'ms',
+    description: 'as delivery_latency_ms, of messages that waited for a connection',
+    optional: true,
+  },
+  fanout_latency_ms: {
+    kind: 'trend',
+    unit: 'ms',
+    description: 'from the scheduled time of a message to a subscriber of the fleet',
+    optional: true,
   },
   shadow_updates: {
     kind: 'counter',

@@ -160,6 +160,12 @@ export interface RegistryWire {
   readonly trends: readonly TrendWire[];
 }
 
+/** A report without trends leaves those of the one before it standing. */
+export function withTrends(wire: RegistryWire, previous: RegistryWire | undefined): RegistryWire {
+  if (wire.trends.length > 0 || previous === undefined) return wire;
+  return { ...wire, trends: previous.trends };
+}
+
 /**
  * All metrics of a run, per fleet. A worker fetches its counters, gauges and trends once and
  * keeps them; `toWire` goes to the main thread, which merges and takes snapshots.
@@ -294,9 +300,4 @@ function delivered(observed: number, observable: number): RateValue {
   const fails = Math.max(0, observable - observed);
   const value = observed + fails === 0 ? 0 : observed / (observed + fails);
   return { kind: 'rate', value, passes: observed, fails };
-}
-
-/** A report without trends leaves those of the one before it standing. */
-export function withTrends(wire: RegistryWire, previous: RegistryWire): RegistryWire {
-  return wire.trends.length > 0 ? wire : { ...wire, trends: previous.trends };
 }

@@ -17,6 +17,7 @@ export function renderJunit(summary: Summary): string {
   const cases = [
     ...summary.thresholds.map((result) => thresholdCase(result, summary.ledger)),
     ledgerCase(summary.ledger),
+    ...judgeCase(summary),
     ...endCase(summary),
   ];
   const failures = cases.filter(({ failure }) => failure !== undefined).length;
@@ -90,6 +91,12 @@ function ledgerCase({ produced, balanced, duplicated: _, ...rest }: Ledger): Tes
     name,
     failure: { type: 'ledger', message: `produced ${produced} is not ${sum.join(' + ')}` },
   };
+}
+
+function judgeCase({ judged }: Summary): TestCase[] {
+  if (judged.ok) return [];
+  const failure = { type: 'judge', message: judged.reason };
+  return [{ name: 'the run could be judged', failure }];
 }
 
 function endCase({ interrupted, abortedBy }: Summary): TestCase[] {

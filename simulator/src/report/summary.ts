@@ -4,6 +4,7 @@ import type { CounterName } from '../metrics/names.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { evaluate, type ThresholdResult } from '../metrics/thresholds.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
+import type { FanOutSummary } from './fan-out.ts';
 import type { AttackSummary, RolloutSummary } from './updates.ts';
 
 /** Where every produced message went. */
@@ -32,6 +33,9 @@ export interface Ledger {
    */
   readonly balanced: boolean;
 }
+
+/** Whether a run could be judged. */
+export type Judged = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
 export interface Performance {
   readonly workers: number;
@@ -65,6 +69,8 @@ export interface Summary {
   /** What was spoken, for people: `MQTT 5`, `MQTT 3.1.1`, `MQTT 5 and 3.1.1`. */
   readonly protocol: string;
   readonly run: {
+    /** First part of all client ids. */
+    readonly id: string;
     /** As given on the command line. */
     readonly file: string;
     /** SHA-256 of the file's bytes, hex. */
@@ -75,9 +81,13 @@ export interface Summary {
     readonly durationMs: number;
   };
   readonly passed: boolean;
+  /** A run that could not be judged has not passed; nor has it failed. */
+  readonly judged: Judged;
   readonly thresholds: readonly ThresholdResult[];
   readonly ledger: Ledger;
   readonly metrics: Snapshot;
+  /** Where fleets subscribe to the telemetry of others. */
+  readonly fanOut?: readonly FanOutSummary[];
   /** Where the timeline rolls firmware out. */
   readonly rollouts?: readonly RolloutSummary[];
   /** Where the scenario attacks updates. */
@@ -92,6 +102,8 @@ export interface Summary {
 /** What a run hands over at its end. */
 export interface Outcome {
   readonly loaded: LoadedScenario;
+  /** First part of all client ids. */
+  readonly runId: string;
   readonly mode: Summary['mode'];
   /** `embedded`, or the broker's URL without credentials. */
   readonly broker: string;
@@ -102,14 +114,19 @@ export interface Outcome {
   readonly droppedBy?: Readonly<Record<string, number>>;
   /** How long devices sampled: what rates of counters are over. */
   readonly durationMs: number;
+  readonly fanOut?: readonly FanOutSummary[];
   readonly rollouts?: readonly RolloutSummary[];
   readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
+  readonly judged: Judged;
   readonly interrupted?: boolean;
   readonly abortedBy?: ThresholdResult;
 }
 
-/** Judges a run: it passes when all thresholds hold, the ledger balances and it ran to its end. */
+/**
+ * Judges a run: it passes when it could be judged, all thresholds hold, the ledger balances and
+ * it ran to its end.
+ */
 export function buildSummary(outcome: Outcome): Summary {
   const { loaded, snapshot, abortedBy, interrupted } = outcome;
   const { scenario } = loaded;
@@ -125,15 +142,18 @@ export function buildSummary(outcome: Outcome): Summary {
     broker: outcome.broker,
     protocol: outcome.protocol,
     run: {
+      id: outcome.runId,
       file: loaded.file,
       scenarioDigest: loaded.digest,
       overrides: loaded.overrides,
       durationMs: outcome.durationMs,
     },
-    passed: complete && ledger.balanced && thresholds.every(({ ok }) => ok),
+    passed: complete && outcome.judged.ok && ledger.balanced && thresholds.every(({ ok }) => ok),
+    judged: outcome.judged,
     thresholds,
     ledger,
     metrics: snapshot,
+    ...(outcome.fanOut === undefined ? {} : { fanOut: outcome.fanOut }),
     ...(outcome.rollouts === undefined ? {} : { rollouts: outcome.rollouts }),
     ...(outcome.attacks === undefined ? {} : { attacks: outcome.attacks }),
     performance: outcome.performance,
@@ -167,19 +187,21 @@ export function ledgerOf(snapshot: Snapshot, droppedBy: Ledger['droppedBy'] = {}
 }
 
 /**
- * The process's exit code: 0 passed, 1 the ledger does not balance, 99 a threshold was crossed
- * (k6's code), 130 interrupted.
+ * The process's exit code: 0 passed, 1 the run could not be judged or the ledger does not balance,
+ * 99 a threshold was crossed (k6's code), 130 interrupted.
  */
 export function exitCode(summary: Summary): 0 | 1 | 99 | 130 {
   if (summary.interrupted === true) return 130;
-  if (!summary.ledger.balanced) return 1;
+  if (!summary.judged.ok || !summary.ledger.balanced) return 1;
   return summary.passed ? 0 : 99;
 }
 
 /** The whole command that repeats a run, for a POSIX shell. */
 export function reproduceCommand(summary: Summary): string {
-  const { file, overrides } = summary.run;
-  const flags = [`--seed=${summary.seed}`, ...overrides].flatMap((flag) => {
+  const { file, id, overrides } = summary.run;
+  // Which devices a wave has follows from their ids; nothing else does.
+  const ids = summary.rollouts === undefined ? [] : [`--run=${id}`];
+  const flags = [`--seed=${summary.seed}`, ...ids, ...overrides].flatMap((flag) => {
     // `--name value` reads better, but a value that begins with a dash would be a flag.
     const [, name, value] = /^(--[a-z-]+)=([^-].*)$/s.exec(flag) ?? [];
     return name === undefined ? [flag] : [name, value!];

@@ -5,6 +5,7 @@ import { columns } from '@flotilla/command-line/columns';
 import { METRICS, type MetricDefinition, type MetricName } from '../metrics/names.ts';
 import { type MetricValue, taggedName } from '../metrics/snapshot.ts';
 import { parseMetric, type ThresholdResult } from '../metrics/thresholds.ts';
+import { describeFanOut } from './fan-out.ts';
 import {
   formatBytes,
   formatInteger,
@@ -47,6 +48,7 @@ export function renderSummary(summary: Summary, display: SummaryDisplay): string
     ledger(summary.ledger, paint),
     ...(summary.rollouts ?? []).map((rollout) => rolloutSection(rollout, paint)),
     attacks(summary, width, paint),
+    fanOut(summary, paint),
     fleets(summary, width, paint),
     metrics(summary, width, paint),
     verdict(summary, paint),
@@ -142,11 +144,16 @@ function attacks({ attacks: all = [] }: Summary, width: number, paint: Paint): s
   );
 }
 
+/** What subscribers of the fleet received. */
+function fanOut({ fanOut: all = [] }: Summary, paint: Paint): string[] {
+  return all.length === 0 ? [] : boldHead(columns(describeFanOut(all), 1), paint);
+}
+
 /** The terms that follow `observed`, and what each says when it is not zero; '' = its causes. */
 const LEDGER_TERMS = [
   ['lost', 'never acknowledged by the broker, never received'],
   ['unseen', 'acknowledged by the broker, yet never delivered by it'],
-  ['unobservable', 'acknowledged while the subscriber had lost its session'],
+  ['unobservable', 'acknowledged while that subscriber could not see what was delivered'],
   ['dropped', ''],
   ['volatile', 'held in RAM only when a device restarted'],
   ['pending', 'still in a buffer on the device when the run ended'],
@@ -238,7 +245,7 @@ function countOf(metric: MetricValue | undefined): number {
 
 /** The word in capitals is bold, the names of the columns are dim. */
 function boldHead([head = '', ...rest]: readonly string[], paint: Paint): string[] {
-  const [title = ''] = /^[A-Z]+/.exec(head) ?? [];
+  const [title = ''] = /^[A-Z-]+/.exec(head) ?? [];
   return [`${paint('bold', title)}${paint('dim', head.slice(title.length))}`, ...rest];
 }
 
@@ -287,7 +294,7 @@ function isLedgerTerm(name: string): boolean {
 }
 
 function verdict(summary: Summary, paint: Paint): string[] {
-  const { performance, interrupted, abortedBy, passed } = summary;
+  const { performance, interrupted, abortedBy, judged, passed } = summary;
   const { workers, cpuMs, rssBytes, versions } = performance;
   const cost = [
     plural(workers, 'worker'),
@@ -308,13 +315,14 @@ function verdict(summary: Summary, paint: Paint): string[] {
   const crossed = summary.thresholds.filter(({ ok }) => !ok).length;
   const reasons = [
     ...(interrupted === true ? ['interrupted'] : []),
+    ...(judged.ok ? [] : [judged.reason]),
     ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
     ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),
     ...(summary.ledger.balanced ? [] : ['the ledger does not balance']),
   ].join(', ');
-  const word = interrupted === true ? 'INTERRUPTED' : 'FAILED';
+  const word = interrupted === true ? 'INTERRUPTED' : judged.ok ? 'FAILED' : 'NOT JUDGED';
   const [style, rest]: [Style, string] =
-    word === 'FAILED'
+    word !== 'INTERRUPTED'
       ? ['red', `: ${reasons}`]
       : ['yellow', reasons === 'interrupted' ? '' : `: ${reasons}`];
   return [

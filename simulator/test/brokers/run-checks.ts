@@ -12,7 +12,6 @@ import type { Subject } from './subject.ts';
 const LAUNCHER = fileURLToPath(new URL('../../bin/flotilla.mjs', import.meta.url));
 
 interface Plan {
-  /** Names the run: two at once on one broker must not have the same. */
   readonly seed: number;
   readonly devices: number;
   readonly durationS: number;

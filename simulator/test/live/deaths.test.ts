@@ -1,20 +1,20 @@
 // Parts of a run that die: the run ends with an error that names them, and nothing is left over.
 
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LiveRun } from '../../src/live/live-run.ts';
 import { RunError } from '../../src/live/preflight.ts';
 import type { Snapshot } from '../../src/metrics/snapshot.ts';
 import type { LoadedScenario } from '../../src/scenario/load.ts';
 import { survivorsOf } from '../support/command-line.ts';
-import { folder, loadedScenario } from '../support/scenario.ts';
+import { application, loadedScenario } from '../support/scenario.ts';
 
 /** The parts of a run that a test ends. */
 interface Parts {
   readonly broker: { readonly pid: number };
   readonly observer: { readonly pid: number };
-  readonly pool: { readonly threads: readonly { terminate(): Promise<number> }[] };
+  readonly workers: {
+    readonly pool: { readonly threads: readonly { terminate(): Promise<number> }[] };
+  };
 }
 
 function isGoing(snapshot: Snapshot): boolean {
@@ -50,16 +50,12 @@ function loaded(name: string, fleet: readonly string[] = []): LoadedScenario {
   return loadedScenario({ name, count: 10, fleet, duration: '1h' });
 }
 
-/** The path of a module that a fleet can name as its application. */
-function application(name: string, body: string): string {
-  const file = join(folder, `${name}.mjs`);
-  writeFileSync(file, body);
-  return file;
-}
-
 describe('a run', () => {
   test.concurrent('whose worker is ended says which', async () => {
-    const error = await failureOf(loaded('ended'), ({ pool }) => void pool.threads[1]!.terminate());
+    const error = await failureOf(
+      loaded('ended'),
+      ({ workers: { pool } }) => void pool.threads[1]!.terminate(),
+    );
     expect(error.message).toMatch(/^worker [01] of 2 died: /);
   });
 

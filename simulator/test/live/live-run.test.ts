@@ -36,8 +36,9 @@ async function execute(
   loaded: LoadedScenario,
   workers = 1,
   onProgress: Progress = () => undefined,
+  options: { readonly run?: string } = {},
 ): Promise<Summary> {
-  const run = new LiveRun(loaded, { workers, onProgress });
+  const run = new LiveRun(loaded, { workers, onProgress, ...options });
   return buildSummary(await run.execute());
 }
 
@@ -209,7 +210,7 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
         const { broker, subscriber } = await serve();
         const name = `workers-${workers}`;
         const loaded = loadedScenario({ name, broker: broker.url, count: 21, duration: '2s' });
-        const summary = await execute(loaded, workers);
+        const summary = await execute(loaded, workers, undefined, { run: 'same' });
         expect(summary.performance.workers).toBe(workers);
         await expect.poll(() => subscriber.deliveries.length).toBe(summary.ledger.produced);
         return subscriber.byMessage();

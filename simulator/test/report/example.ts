@@ -55,6 +55,7 @@ export function outcome(lost: number, thresholds: readonly Threshold[] = THRESHO
     }
   }
   return {
+    runId: 'r1a2b3c4',
     loaded: {
       scenario: {
         name: 'telemetry',
@@ -74,6 +75,7 @@ export function outcome(lost: number, thresholds: readonly Threshold[] = THRESHO
       file: 'scenarios/telemetry.yaml',
       secrets: [],
     },
+    judged: { ok: true },
     mode: 'live',
     broker: 'mqtt://127.0.0.1:1883',
     protocol: 'MQTT 3.1.1',

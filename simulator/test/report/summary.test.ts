@@ -33,12 +33,14 @@ describe('the summary', () => {
       broker: 'mqtt://127.0.0.1:1883',
       protocol: 'MQTT 3.1.1',
       run: {
+        id: 'r1a2b3c4',
         file: 'scenarios/telemetry.yaml',
         scenarioDigest: 'd1'.repeat(32),
         overrides: ['--devices=1k', '--set=fleets[0].qos=1'],
         durationMs: 20_000,
       },
       passed: false,
+      judged: { ok: true },
       thresholds: [
         { metric: 'messages_lost', expression: 'count==0', value: 6, ok: false },
         {
@@ -89,6 +91,7 @@ describe('the summary', () => {
       [buildSummary(outcome(3)), false, 99],
       [buildSummary({ ...good, abortedBy: CROSSED }), false, 99],
       [buildSummary({ ...good, interrupted: true }), false, 130],
+      [buildSummary({ ...good, judged: { ok: false, reason: 'blind' } }), false, 1],
       [buildSummary({ ...outcome(0, []), snapshot: unbalanced.snapshot() }), false, 1],
     ];
     for (const [summary, passed, code] of cases) {
@@ -130,6 +133,11 @@ describe('the command that reproduces', () => {
     expect(reproduceCommand(buildSummary(outcome(0)))).toBe(
       "npx flotilla run scenarios/telemetry.yaml --seed 1058653044 --devices 1k --set 'fleets[0].qos=1'",
     );
+  });
+
+  it('names the run where its id decides who is in a wave', () => {
+    const summary = { ...buildSummary(outcome(0)), rollouts: [] };
+    expect(reproduceCommand(summary)).toContain(' --seed 1058653044 --run r1a2b3c4 --devices 1k ');
   });
 
   it('reaches the program through a shell unharmed', () => {

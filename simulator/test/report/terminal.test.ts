@@ -105,7 +105,7 @@ describe('the summary in a terminal', () => {
     = observed      1,999,900  received from the broker by an independent subscriber
     + lost                  0
     + unseen                1  acknowledged by the broker, yet never delivered by it
-    + unobservable          2  acknowledged while the subscriber had lost its session
+    + unobservable          2  acknowledged while that subscriber could not see what was delivered
     + dropped               3  buffer full (2), Not authorized (1)
     + volatile              4  held in RAM only when a device restarted
     + pending               5  still in a buffer on the device when the run ended

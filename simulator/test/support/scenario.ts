@@ -15,6 +15,10 @@ export interface ScenarioOptions {
   readonly broker?: string;
   /** Devices; default 50. */
   readonly count?: number;
+  /** Between two messages of a device; default 500ms. */
+  readonly interval?: string;
+  /** Of clients without sensors; default device. */
+  readonly kind?: 'plain';
   /** More members of the fleet, such as `qos: 0`. */
   readonly fleet?: readonly string[];
   /** Default 3s. */
@@ -23,12 +27,19 @@ export interface ScenarioOptions {
   readonly more?: readonly string[];
 }
 
+const SENSORS = [
+  '    sensors:',
+  '      - { name: power, unit: W, model: noise, mean: 400, deviation: 60 }',
+  '      - { name: level, model: random-walk, start: 5, step: 1, min: 0, max: 10 }',
+];
+
 /** A bound for what hangs: on a busy machine the last message takes its time. */
 const SETTLE = 'settle: 5m';
 
-/** One fleet, `meters`, that publishes twice a second. */
+/** One fleet, `meters`. */
 function scenarioText(options: ScenarioOptions): string {
   const { name, broker, count = 50, fleet = [], duration = '3s', more = [] } = options;
+  const { interval = '500ms', kind } = options;
   return [
     `name: ${name}`,
     'seed: 1',
@@ -36,10 +47,8 @@ function scenarioText(options: ScenarioOptions): string {
     'fleets:',
     '  - name: meters',
     `    count: ${count}`,
-    '    interval: 500ms',
-    '    sensors:',
-    '      - { name: power, unit: W, model: noise, mean: 400, deviation: 60 }',
-    '      - { name: level, model: random-walk, start: 5, step: 1, min: 0, max: 10 }',
+    `    interval: ${interval}`,
+    ...(kind === undefined ? SENSORS : [`    kind: ${kind}`]),
     ...fleet.map((line) => `    ${line}`),
     `duration: ${duration}`,
     ...more,
@@ -50,11 +59,23 @@ function scenarioText(options: ScenarioOptions): string {
 
 /** The path of a new scenario file. */
 export function writeScenario(options: ScenarioOptions): string {
-  const file = join(folder, `${options.name}.yaml`);
-  writeFileSync(file, scenarioText(options));
+  return writeScenarioText(options.name, scenarioText(options));
+}
+
+/** As `writeScenario`, of a whole file's text. */
+export function writeScenarioText(name: string, text: string): string {
+  const file = join(folder, `${name}.yaml`);
+  writeFileSync(file, text);
   return file;
 }
 
 export function loadedScenario(options: ScenarioOptions): LoadedScenario {
   return loadScenario(writeScenario(options));
+}
+
+/** The path of a module that a fleet can name as its application. */
+export function application(name: string, body: string): string {
+  const file = join(folder, `${name}.mjs`);
+  writeFileSync(file, body);
+  return file;
 }

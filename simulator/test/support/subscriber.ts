@@ -34,6 +34,8 @@ export class Subscriber {
     this.client = client;
     client.on('message', (topic, payload) => {
       const [, device, kind] = topic.split('/');
+      // What a run's observer says to itself.
+      if (device?.endsWith('-observer')) return;
       this.first ??= [topic, payload];
       const delivery = kind === 'telemetry' ? read(device!, payload) : undefined;
       if (delivery !== undefined) this.deliveries.push(delivery);

@@ -1,0 +1,187 @@
+// The run's side of its workers: starts a thread for each, passes on what they are told and tell,
+// keeps their reports.
+
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { type Registry, withTrends } from '../metrics/registry.ts';
+import { moduleUrl } from './child.ts';
+import { type Health, worstHealth } from './health.ts';
+import type {
+  FromWorker,
+  Reasons,
+  ToWorker,
+  WorkerReport,
+  WorkerResult,
+  WorkerTask,
+} from './messages.ts';
+import { addReasons } from './reasons.ts';
+
+/** What all workers of a run are told. */
+export type WorkersTask = Omit<WorkerTask, 'worker' | 'port' | 'connectedMs'>;
+
+/** What the workers need of the run around them. */
+export interface WorkersHost {
+  onReport(worker: number, report: WorkerReport): void;
+  /** Ends the run, with the reason. */
+  fail(message: string): void;
+}
+
+/** Settles when every worker has said so. */
+class Roll {
+  readonly all = Promise.withResolvers<void>();
+  private missing: number;
+
+  constructor(workerCount: number) {
+    this.missing = workerCount;
+  }
+
+  call(): void {
+    this.missing -= 1;
+    if (this.missing === 0) this.all.resolve();
+  }
+}
+
+export class WorkersPart {
+  /** Reports so far, of all of them. */
+  reportCount = 0;
+  private readonly host: WorkersHost;
+  private readonly pool: Piscina;
+  private readonly ports: MessagePort[] = [];
+  private readonly reports: (WorkerReport | undefined)[] = [];
+  private readonly ready: Roll;
+  private readonly subscribed: Roll;
+  private readonly results: Promise<WorkerResult[]>;
+
+  /** One task per worker for the whole run. */
+  constructor(task: WorkersTask, deviceCount: number, host: WorkersHost) {
+    const { workerCount } = task;
+    this.host = host;
+    this.ready = new Roll(workerCount);
+    this.subscribed = new Roll(workerCount);
+    this.pool = new Piscina({
+      filename: fileURLToPath(moduleUrl('device-worker')),
+      minThreads: workerCount,
+      maxThreads: workerCount,
+    });
+    // A worker that dies while another's death ends the run has no task left to reject.
+    this.pool.on('error', (error: Error) => host.fail(`a worker died: ${error.message}`));
+    const shared = new SharedArrayBuffer(deviceCount * Int32Array.BYTES_PER_ELEMENT);
+    const connectedMs = new Int32Array(shared).fill(-1);
+    const tasks = Array.from({ length: workerCount }, (_, worker) =>
+      this.start({ ...task, connectedMs }, worker),
+    );
+    for (const [worker, running] of tasks.entries()) {
+      running.catch((error: Error) => {
+        host.fail(`worker ${worker} of ${workerCount} died: ${error.message}`);
+      });
+    }
+    this.results = Promise.all(tasks);
+    // A run that fails ends its workers, and then nobody waits for their results.
+    this.results.catch(() => undefined);
+  }
+
+  untilReady(): Promise<void> {
+    return this.ready.all.promise;
+  }
+
+  /** Resolves when everybody who subscribes is subscribed, after they were told to. */
+  untilSubscribed(): Promise<void> {
+    return this.subscribed.all.promise;
+  }
+
+  tell(message: ToWorker): void {
+    for (const port of this.ports) port.postMessage(message);
+  }
+
+  /** Resolves with all that they have to tell, at the end of which each is gone. */
+  async finish(): Promise<WorkerResult[]> {
+    this.tell({ kind: 'finish' });
+    const results = await this.results;
+    for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
+    return results;
+  }
+
+  async stop(): Promise<void> {
+    await this.pool.destroy();
+  }
+
+  // What they told.
+
+  addTo(registry: Registry): void {
+    for (const report of this.reports) if (report !== undefined) registry.merge(report.registry);
+  }
+
+  /** Messages in outboxes. */
+  get pending(): number {
+    return this.sum(({ pending }) => pending);
+  }
+
+  get missedSamples(): number {
+    return this.sum(({ missedSamples }) => missedSamples);
+  }
+
+  /** See `ThrownOut`. */
+  get thrownOut(): number {
+    return this.sum(({ thrownOut }) => thrownOut);
+  }
+
+  /** Connections accepted, by MQTT version. */
+  get versions(): Readonly<Record<4 | 5, number>> {
+    return {
+      4: this.sum(({ versions }) => versions[4]),
+      5: this.sum(({ versions }) => versions[5]),
+    };
+  }
+
+  /** Of the worst. */
+  get health(): Health {
+    return worstHealth(this.reports.flatMap((report) => report?.health ?? []));
+  }
+
+  /** Why connections ended. */
+  get reasons(): Reasons {
+    return addReasons(this.reports.map((report) => report?.reasons));
+  }
+
+  /** Why connects failed. */
+  get failures(): Reasons {
+    return addReasons(this.reports.map((report) => report?.failures));
+  }
+
+  /** What the broker did not take of what devices say and ask beside telemetry. */
+  get findings(): Reasons {
+    return addReasons(this.reports.map((report) => report?.findings));
+  }
+
+  private sum(value: (report: WorkerReport) => number): number {
+    return this.reports.reduce(
+      (sum, report) => sum + (report === undefined ? 0 : value(report)),
+      0,
+    );
+  }
+
+  private start(task: Omit<WorkerTask, 'worker' | 'port'>, worker: number): Promise<WorkerResult> {
+    const { port1, port2 } = new MessageChannel();
+    port1.on('message', (message: FromWorker) => this.take(worker, message));
+    this.ports.push(port1);
+    return this.pool.run({ ...task, worker, port: port2 }, { transferList: [port2] });
+  }
+
+  private take(worker: number, message: FromWorker): void {
+    switch (message.kind) {
+      case 'ready':
+        this.ready.call();
+        break;
+      case 'subscribed':
+        this.subscribed.call();
+        break;
+      case 'report': {
+        const previous = this.reports[worker]?.registry;
+        this.reports[worker] = { ...message, registry: withTrends(message.registry, previous) };
+        this.reportCount += 1;
+        this.host.onReport(worker, message);
+      }
+    }
+  }
+}
