@@ -86,7 +86,7 @@ describe.skipIf(!hasMosquitto('fan-out'))('subscribers', () => {
       ]);
       const latency = summary.metrics['fanout_latency_ms{fleet:viewers}'];
       // But for what was due before its publisher had a connection.
-      expect((latency as TrendValue).count).toBeGreaterThan(0.8 * expected);
+      expect((latency as TrendValue).count).toBeGreaterThan(0.5 * expected);
     },
   );
 
