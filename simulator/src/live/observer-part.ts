@@ -124,7 +124,8 @@ export class ObserverPart {
   private keep(report: ObserverReport): void {
     this.reportCount += 1;
     const { isBlind } = report;
-    if (isBlind !== (this.latest?.isBlind === true)) {
+    // While it is, again and again: workers may have started meanwhile.
+    if (isBlind || this.latest?.isBlind === true) {
       this.host.tellWorkers({ kind: 'observer', isBlind });
     }
     const registry = withTrends(report.registry, this.latest?.registry);

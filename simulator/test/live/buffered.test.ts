@@ -56,10 +56,10 @@ async function check(qos: number, url: string | undefined): Promise<void> {
   for (const fleet of ['devices', 'plains']) {
     expect(trendOf('publish_latency_ms', fleet).max).toBeLessThan(LIVE_MS_MAX);
     expect(trendOf('delivery_latency_ms', fleet).max).toBeLessThan(LIVE_MS_MAX);
-    expect(trendOf('delivery_latency_ms', fleet).count).toBeGreaterThan(40);
+    expect(trendOf('delivery_latency_ms', fleet).count).toBeGreaterThan(10);
     const buffered = trendOf('buffered_latency_ms', fleet);
-    // Four a second and client.
-    expect(buffered.count).toBeGreaterThan(50);
+    // Four a second and client, but for those that came while the observer was late itself.
+    expect(buffered.count).toBeGreaterThan(10);
     expect(buffered.max).toBeGreaterThan(OUTAGE_MS - 500);
   }
 }
