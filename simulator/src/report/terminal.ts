@@ -14,7 +14,7 @@ import {
   formatTrend,
 } from './format.ts';
 import { fitColumns, widthOf, wrapLine } from './layout.ts';
-import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
+import { type Ledger, reproduceCommand, type Summary, type Verdict, verdictOf } from './summary.ts';
 import { describeAttacks, describeRollout, type RolloutSummary } from './updates.ts';
 
 type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
@@ -282,7 +282,7 @@ function isLedgerTerm(name: string): boolean {
 }
 
 function verdict(summary: Summary, paint: Paint): string[] {
-  const { performance, interrupted, abortedBy, passed } = summary;
+  const { performance } = summary;
   const { workers, cpuMs, rssBytes, versions } = performance;
   const cost = [
     plural(workers, 'worker'),
@@ -297,22 +297,46 @@ function verdict(summary: Summary, paint: Paint): string[] {
     lines.push(paint('dim', `disconnected: ${reason} (${formatInteger(count)})`));
   }
   if (warnings.length > 0 || ends.length > 0) lines.push('');
-  if (passed) return [...lines, paint('green', paint('bold', 'PASSED'))];
-  const crossed = summary.thresholds.filter(({ ok }) => !ok).length;
-  const reasons = [
-    ...(interrupted === true ? ['interrupted'] : []),
-    ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
-    ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),
-    ...(summary.ledger.balanced ? [] : ['the ledger does not balance']),
-  ].join(', ');
-  const word = interrupted === true ? 'INTERRUPTED' : 'FAILED';
-  const [style, rest]: [Style, string] =
-    word === 'FAILED'
-      ? ['red', `: ${reasons}`]
-      : ['yellow', reasons === 'interrupted' ? '' : `: ${reasons}`];
+  const word = verdictOf(summary);
+  const text = paint(VERDICT_STYLES[word], paint('bold', word.toUpperCase()));
+  if (word === 'passed') return [...lines, text];
+  const reasons = reasonsOf(summary).join(', ');
   return [
     ...lines,
-    `${paint(style, paint('bold', word))}${rest}`,
+    reasons === '' ? text : `${text}: ${reasons}`,
     `${REPRODUCE}${reproduceCommand(summary)}`,
   ];
+}
+
+const VERDICT_STYLES = {
+  passed: 'green',
+  failed: 'red',
+  'not judged': 'yellow',
+  interrupted: 'yellow',
+} as const satisfies Record<Verdict, Style>;
+
+/** Why the verdict is not that the run passed. */
+function reasonsOf(summary: Summary): string[] {
+  const { abortedBy, judged, ledger, thresholds: results } = summary;
+  const unjudged = [
+    ...(judged.ok ? [] : [judged.reason]),
+    ...(ledger.balanced ? [] : ['the ledger does not balance']),
+  ];
+  // What else it seems to say is no evidence then.
+  if (verdictOf(summary) === 'not judged') return unjudged;
+  const crossed = results.filter(({ ok }) => !ok).length;
+  return [
+    ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
+    ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),
+  ];
+}
+
+/** Of a run that could not start or go on; why is told where errors are. */
+export function renderUnjudged(summary: Summary, display: SummaryDisplay): string {
+  const word = verdictOf(summary);
+  const text = word.toUpperCase();
+  const shown = display.color
+    ? styleText(VERDICT_STYLES[word], text, { validateStream: false })
+    : text;
+  return `\n${INDENT}${shown}\n${INDENT}${REPRODUCE}${reproduceCommand(summary)}\n\n`;
 }

@@ -70,6 +70,24 @@ describe('a run', () => {
     expect(xml).toContain('<failure type="threshold" message="messages_produced: count &#60; 15');
   });
 
+  test.concurrent('that cannot start is not judged: every output says so, with 1', async () => {
+    // Port 1 of loopback: nobody is there.
+    const broker = 'mqtt://127.0.0.1:1';
+    const file = writeScenario({ name: 'unjudged', count: 1, duration: '1s' });
+    const [json, junit] = [join(folder, 'unjudged.json'), join(folder, 'unjudged.xml')];
+    const outputs = ['--summary-export', json, '--junit', junit];
+    const run = await flotilla('run', file, '--broker', broker, ...outputs);
+    expect(run.code).toBe(1);
+    expect(run.stdout).toContain('NOT JUDGED');
+    expect(run.stderr).toContain(`flotilla: ${broker}: `);
+    const summary = JSON.parse(readFileSync(json, 'utf8')) as Summary;
+    expect(summary).toMatchObject({ verdict: 'not judged', passed: false, broker });
+    expect(summary.judged).toEqual({ ok: false, reason: expect.stringContaining(broker) });
+    expect(readFileSync(junit, 'utf8')).toMatch(
+      /tests="2" failures="0" errors="1"[^]*<error type="judge"/,
+    );
+  });
+
   test.concurrent('that cannot write its summary says so, with 1', async () => {
     const file = writeScenario({ name: 'unwritable', count: 1, duration: '500ms' });
     const run = await flotilla('run', file, '--json', '--summary-export', join(file, 'x.json'));

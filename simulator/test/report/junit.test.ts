@@ -81,8 +81,8 @@ describe('the document', () => {
     const summary = buildSummary(outcome(3));
     const why = `&#10;reproduce: npx flotilla run scenarios/telemetry.yaml --seed 1058653044 --devices 1k --set &#39;fleets[0].qos=1&#39;`;
     expect(renderJunit(summary)).toBe(`<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="flotilla" tests="5" failures="2" errors="0" skipped="0" time="21.400">
-  <testsuite name="telemetry" tests="5" failures="2" errors="0" skipped="0" time="21.400" timestamp="2026-01-02T03:04:05">
+<testsuites name="flotilla" tests="5" failures="2" errors="0" time="21.400">
+  <testsuite name="telemetry" tests="5" failures="2" errors="0" time="21.400" skipped="0" timestamp="2026-01-02T03:04:05">
     <properties>
       <property name="seed" value="1058653044"/>
       <property name="devices" value="1000"/>
@@ -110,14 +110,24 @@ describe('the document', () => {
       interrupted: true,
       ledger: { ...good.ledger, observed: 8_399, duplicated: 7, balanced: false },
     };
-    const failures = parse(renderJunit(broken)).filter(({ name }) => name === 'failure');
-    expect(failures.map(({ attributes }) => attributes.message)).toEqual([
+    const errors = parse(renderJunit(broken)).filter(({ name }) => name === 'error');
+    expect(errors.map(({ attributes }) => attributes.message)).toEqual([
       'produced 8400 is not observed 8399 + lost 0 + unseen 0 + unobservable 0 + dropped 0 + volatile 0 + pending 0',
       'interrupted',
     ]);
     const aborted = parse(renderJunit({ ...good, abortedBy: 'devices: value<1' }));
     expect(aborted.at(-1)?.attributes.message).toBe('ended early by devices: value<1');
     expect(parse(renderJunit(good)).filter(({ name }) => name === 'testcase')).toHaveLength(1);
+  });
+
+  it('tells of a run that was not judged an error, and of no threshold that it failed', () => {
+    const blind = { ...outcome(3), judged: { ok: false, reason: 'blind\u0007' } as const };
+    const elements = parse(renderJunit(buildSummary(blind)));
+    expect(elements[0]?.attributes).toMatchObject({ tests: '6', failures: '0', errors: '1' });
+    expect(elements[1]?.attributes).toMatchObject({ skipped: '4' });
+    const [error] = elements.filter(({ name }) => name === 'error');
+    // XML 1.0 has no control characters.
+    expect(error?.attributes).toEqual({ type: 'judge', message: 'blind\ufffd' });
   });
 
   it('stays well-formed and counts right, whatever the names are', () => {

@@ -85,6 +85,11 @@ describe('the summary in a terminal', () => {
         .at(-3);
     expect(end({ interrupted: true })).toBe('  INTERRUPTED');
     expect(end({ abortedBy })).toBe('  FAILED: ended early by reconnects: count<1');
+    // Of a run that was not judged, what its figures seem to say is no reason.
+    const judged = { ok: false, reason: 'the observer was blind from second 5 on' };
+    expect(end({ judged, abortedBy })).toBe(
+      '  NOT JUDGED: the observer was blind from second 5 on',
+    );
   });
 
   it('explains each bad term of the ledger, and a ledger that does not balance', () => {
@@ -111,7 +116,7 @@ describe('the summary in a terminal', () => {
     1 message arrived more than once, as QoS 1 allows
     ✗ the terms add up to 1,999,915, not to 2,000,000: please report this, it is a bug of flotilla
 `);
-    expect(text).toContain('  FAILED: the ledger does not balance\n');
+    expect(text).toContain('  NOT JUDGED: the ledger does not balance\n');
     // One fleet needs no table of fleets, no data no numbers.
     expect(text).not.toContain('FLEETS');
     expect(text).not.toContain('THRESHOLDS');
