@@ -68,17 +68,17 @@ function renderCase({ name, finding }: TestCase, summary: Summary): string[] {
 }
 
 function thresholdCase(result: ThresholdResult, verdict: Verdict): TestCase {
-  const { metric, expression, value, ok } = result;
-  const name = `${metric}: ${expression}`;
+  const { metric, expression, fleets = [], implicit, value, whole, ok } = result;
+  const name = `${metric}: ${expression}${implicit === undefined ? '' : ' (implicit)'}`;
   if (verdict === 'not judged' || verdict === 'interrupted') {
     return { name, finding: { kind: 'skipped', type: verdict, message: verdict } };
   }
   if (ok) return { name };
   const measured = value === null ? 'nothing was measured' : `it is ${value}`;
-  return {
-    name,
-    finding: { kind: 'failure', type: 'threshold', message: `${name}: ${measured}` },
-  };
+  const size = whole === undefined ? '' : `, of ${whole}`;
+  const crossing = fleets.length === 0 ? '' : `: ${fleets.join(', ')}`;
+  const message = `${name}: ${measured}${size}${crossing}`;
+  return { name, finding: { kind: 'failure', type: 'threshold', message } };
 }
 
 function ledgerCase({ produced, balanced, duplicated: _, ...terms }: Ledger): TestCase {

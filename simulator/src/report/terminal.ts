@@ -5,10 +5,12 @@ import { columns } from '@flotilla/command-line/columns';
 import { METRICS, type MetricDefinition, type MetricName } from '../metrics/names.ts';
 import { type MetricValue, taggedName } from '../metrics/snapshot.ts';
 import { parseMetric, type ThresholdResult } from '../metrics/thresholds.ts';
+import { wholeOf } from '../metrics/wholes.ts';
 import {
   formatBytes,
   formatInteger,
   formatMs,
+  formatPerDevice,
   formatPerSecond,
   formatShare,
   formatTrend,
@@ -74,29 +76,50 @@ function heading(summary: Summary, paint: Paint): string[] {
   return [first.join(' · '), paint('dim', [server, protocol, time].join(' · '))];
 }
 
-function thresholds({ thresholds: results }: Summary, width: number, paint: Paint): string[] {
-  if (results.length === 0) return [];
-  const cells = results.map((result) => [result.metric, result.expression, measured(result)]);
-  let rows = columns(cells, 3);
+function thresholds(summary: Summary, width: number, paint: Paint): string[] {
+  const verdict = verdictOf(summary);
+  const isJudged = verdict === 'passed' || verdict === 'failed';
+  // What every run is asked is told where it was crossed, and counts only for a whole run.
+  const results = summary.thresholds.filter(({ implicit, ok }) => {
+    return implicit === undefined || (isJudged && !ok);
+  });
+  const held = summary.thresholds.filter(({ implicit, ok }) => implicit && isJudged && ok);
+  if (results.length + held.length === 0) return [];
+  const hasNotes = results.some(({ implicit }) => implicit);
+  const cells = results.map((result) => {
+    const note = hasNotes ? [noteOf(result)] : [];
+    return [result.metric, result.expression, measured(result), ...note];
+  });
+  let rows = columns(cells, 4);
   if (Math.max(...rows.map(widthOf)) + 4 > width) {
     // The name above, what is said of it below.
     const below = columns(
       cells.map(([, ...rest]) => rest),
-      2,
+      3,
     );
     rows = cells.map(([name], index) => `${name}\n      ${below[index]}`);
   }
   const lines = rows.map((row, index) =>
     results[index]!.ok ? `${paint('green', '✓')} ${row}` : paint('red', `✗ ${row}`),
   );
+  if (held.length > 0) {
+    lines.push(paint('dim', `✓ implicit: ${held.map(({ metric }) => metric).join(', ')}`));
+  }
   return [paint('bold', 'THRESHOLDS'), ...lines.flatMap((line) => `  ${line}`.split('\n'))];
 }
 
+/** Of one that the scenario does not name, with the fleets that cross it. */
+function noteOf({ fleets: crossing = [], implicit }: ThresholdResult): string {
+  if (implicit === undefined) return '';
+  return crossing.length === 0 ? 'implicit' : `implicit: ${crossing.join(', ')}`;
+}
+
 /** The value that a threshold was judged by, in the unit of its metric. */
-function measured({ metric, expression, value }: ThresholdResult): string {
+function measured({ metric, expression, value, whole }: ThresholdResult): string {
   if (value === null) return 'nothing was measured';
   const parsed = parseMetric(metric);
   const definition = parsed.ok ? METRICS[parsed.name] : undefined;
+  if (parsed.ok && whole !== undefined) return share(parsed.name, value, whole);
   if (definition?.kind === 'rate') return formatShare(value);
   if (definition?.kind === 'counter' && expression.trim().startsWith('rate')) {
     return formatPerSecond(value);
@@ -105,6 +128,13 @@ function measured({ metric, expression, value }: ThresholdResult): string {
     return formatTrend(value, definition.unit);
   }
   return formatInteger(value);
+}
+
+/** A part of the same as its whole, or so much of another kind for each. */
+function share(metric: MetricName, value: number, whole: number): string {
+  if (METRICS[wholeOf(metric)!].unit !== METRICS[metric].unit) return formatPerDevice(value);
+  const part = formatInteger(Math.round(value * whole));
+  return `${formatShare(value)} (${part} of ${formatInteger(whole)})`;
 }
 
 /** A rollout, wave by wave. */
@@ -322,9 +352,11 @@ function reasonsOf(summary: Summary): string[] {
     ...(judged.ok ? [] : [judged.reason]),
     ...(ledger.balanced ? [] : ['the ledger does not balance']),
   ];
+  const verdict = verdictOf(summary);
   // What else it seems to say is no evidence then.
-  if (verdictOf(summary) === 'not judged') return unjudged;
-  const crossed = results.filter(({ ok }) => !ok).length;
+  if (verdict === 'not judged') return unjudged;
+  const isWhole = verdict === 'failed';
+  const crossed = results.filter(({ implicit, ok }) => !ok && (isWhole || !implicit)).length;
   return [
     ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
     ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),

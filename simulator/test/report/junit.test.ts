@@ -130,6 +130,26 @@ describe('the document', () => {
     expect(error?.attributes).toEqual({ type: 'judge', message: 'blind\ufffd' });
   });
 
+  it('says of a threshold that it is implicit, of what its share is, and which fleets cross it', () => {
+    const good = buildSummary(outcome(0, []));
+    const thresholds = [
+      {
+        metric: 'devices_connected',
+        expression: 'share == 1',
+        value: 0.2,
+        whole: 500,
+        ok: false,
+        implicit: true,
+        fleets: ['meters'],
+      },
+    ] as const;
+    const elements = parse(renderJunit({ ...good, thresholds }));
+    const [failure] = elements.filter(({ name }) => name === 'failure');
+    expect(failure?.attributes.message).toBe(
+      'devices_connected: share == 1 (implicit): it is 0.2, of 500: meters',
+    );
+  });
+
   it('stays well-formed and counts right, whatever the names are', () => {
     const result = fc.record({
       metric: fc.string({ unit: 'binary' }),
