@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { Summary } from '../../src/report/summary.ts';
 import { CommandLine, descendantsOf, flotilla, survivorsOf } from '../support/command-line.ts';
 import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
+import { publishedMistakes } from '../support/published-schema.ts';
 import { folder, writeScenario } from '../support/scenario.ts';
 import { retainedAt } from '../support/subscriber.ts';
 
@@ -82,6 +83,7 @@ describe('a run', () => {
     expect(run.stderr).toContain(`flotilla: ${broker}: `);
     const summary = JSON.parse(readFileSync(json, 'utf8')) as Summary;
     expect(summary).toMatchObject({ verdict: 'not judged', passed: false, broker });
+    expect(publishedMistakes(summary)).toEqual([]);
     expect(summary.judged).toEqual({ ok: false, reason: expect.stringContaining(broker) });
     expect(readFileSync(junit, 'utf8')).toMatch(
       /tests="2" failures="0" errors="1".*<error type="judge"/s,
@@ -122,7 +124,11 @@ describe.skipIf(!hasMosquitto('runs whose reader leaves'))('a reader that leaves
     // The next line of progress is what finds out.
     expect(elapsedMs).toBeLessThan(30_000);
     if (stream === 'stdout') expect(stderr).toBe('');
-    else expect(JSON.parse(stdout)).toMatchObject({ interrupted: true });
+    else {
+      const summary = JSON.parse(stdout) as Summary;
+      expect(summary).toMatchObject({ interrupted: true, verdict: 'interrupted', passed: false });
+      expect(publishedMistakes(summary)).toEqual([]);
+    }
     expect(await survivorsOf(children)).toEqual([]);
     expect(await retainedAt(broker.url, 'devices/+/status')).toEqual([]);
   });

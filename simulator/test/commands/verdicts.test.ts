@@ -7,6 +7,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { Summary } from '../../src/report/summary.ts';
 import { flotilla } from '../support/command-line.ts';
 import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
+import { publishedMistakes } from '../support/published-schema.ts';
 import { folder, type ScenarioOptions, writeScenario } from '../support/scenario.ts';
 
 /** Several start at once, on a machine that may be busy. */
@@ -28,6 +29,7 @@ interface Judged {
 async function judge(options: ScenarioOptions, ...args: string[]): Promise<Judged> {
   const run = await flotilla('run', writeScenario(options), '--json', ...args);
   const summary = JSON.parse(run.stdout) as Summary;
+  expect(publishedMistakes(summary)).toEqual([]);
   const crossed = summary.thresholds
     .filter(({ implicit, ok }) => implicit === true && !ok)
     .map(({ fleets = [], metric }) => `${metric}: ${fleets.join(', ')}`);
