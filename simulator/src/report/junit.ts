@@ -23,7 +23,7 @@ export function renderJunit(summary: Summary): string {
     ...summary.thresholds.map((result) => thresholdCase(result, verdict)),
     ledgerCase(summary.ledger),
     ...judgeCase(summary),
-    ...endCase(summary),
+    ...endCase(summary, verdict),
   ];
   const count = (kind: string) => cases.filter(({ finding }) => finding?.kind === kind).length;
   const totals = {
@@ -95,14 +95,14 @@ function judgeCase({ judged }: Summary): TestCase[] {
   return [{ name: 'the run could be judged', finding }];
 }
 
-function endCase({ interrupted, abortedBy }: Summary): TestCase[] {
+function endCase({ interrupted, abortedBy }: Summary, verdict: Verdict): TestCase[] {
   const name = 'the run came to its end';
   if (interrupted === true) {
     return [{ name, finding: { kind: 'error', type: 'end', message: 'interrupted' } }];
   }
   if (abortedBy === undefined) return [];
-  const message = `ended early by ${abortedBy}`;
-  return [{ name, finding: { kind: 'failure', type: 'end', message } }];
+  const kind = verdict === 'not judged' ? 'skipped' : 'failure';
+  return [{ name, finding: { kind, type: 'end', message: `ended early by ${abortedBy}` } }];
 }
 
 function attributes(values: Readonly<Record<string, string | number>>): string {

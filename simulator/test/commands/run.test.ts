@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Summary } from '../../src/report/summary.ts';
 import { CommandLine, descendantsOf, flotilla, survivorsOf } from '../support/command-line.ts';
+import { junitMistakes } from '../support/junit-10.ts';
 import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 import { publishedMistakes } from '../support/published-schema.ts';
 import { folder, writeScenario } from '../support/scenario.ts';
@@ -68,6 +69,7 @@ describe('a run', () => {
     expect(summary.ledger).toMatchObject({ balanced: true, lost: 0, unseen: 0 });
     expect(run.stdout).toContain('reproduce: npx flotilla run');
     const xml = readFileSync(junit, 'utf8');
+    expect(junitMistakes(xml)).toEqual([]);
     expect(xml).toContain('<failure type="threshold" message="messages_produced: count &#60; 15');
   });
 
@@ -85,6 +87,7 @@ describe('a run', () => {
     expect(summary).toMatchObject({ verdict: 'not judged', passed: false, broker });
     expect(publishedMistakes(summary)).toEqual([]);
     expect(summary.judged).toEqual({ ok: false, reason: expect.stringContaining(broker) });
+    expect(junitMistakes(readFileSync(junit, 'utf8'))).toEqual([]);
     expect(readFileSync(junit, 'utf8')).toMatch(
       /tests="2" failures="0" errors="1".*<error type="judge"/s,
     );

@@ -1,13 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { escapeXml, renderJunit } from '../../src/report/junit.ts';
-import { buildSummary } from '../../src/report/summary.ts';
+import { buildSummary, verdictOf } from '../../src/report/summary.ts';
+import {
+  elementsOf,
+  junitMistakes,
+  parseXml,
+  resolveReferences,
+  type XmlElement,
+} from '../support/junit-10.ts';
 import { outcome } from './example.ts';
-
-/** What an XML parser makes of character data: references resolved (XML 1.0 §4.1). */
-function resolveReferences(text: string): string {
-  return text.replaceAll(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
-}
 
 /** XML 1.0 §2.2, as the standard writes it. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the standard's own table.
@@ -47,33 +49,8 @@ describe('escaping', () => {
   });
 });
 
-/** Reads our own subset strictly: throws on anything that is not properly nested. */
-function parse(xml: string): { name: string; attributes: Record<string, string>; text: string }[] {
-  const elements: { name: string; attributes: Record<string, string>; text: string }[] = [];
-  const open: typeof elements = [];
-  const token = /<(\/?)([a-z]+)((?: [a-zA-Z]+="[^"<]*")*)(\/?)>|([^<]+)/gy;
-  const body = xml.replace('<?xml version="1.0" encoding="UTF-8"?>\n', '');
-  let consumed = 0;
-  for (const [whole, close, name, attributes, empty, text] of body.matchAll(token)) {
-    consumed += whole.length;
-    if (text !== undefined) {
-      const owner = open.at(-1);
-      if (owner !== undefined) owner.text += resolveReferences(text);
-    } else if (close === '/') {
-      expect(open.pop()?.name).toBe(name);
-    } else {
-      const pairs = [...attributes!.matchAll(/ ([a-zA-Z]+)="([^"]*)"/g)];
-      const values = Object.fromEntries(
-        pairs.map(([, key, value]) => [key, resolveReferences(value!)]),
-      );
-      const element = { name: name!, attributes: values, text: '' };
-      elements.push(element);
-      if (empty !== '/') open.push(element);
-    }
-  }
-  expect(consumed).toBe(body.length);
-  expect(open).toEqual([]);
-  return elements;
+function parse(xml: string): XmlElement[] {
+  return elementsOf(parseXml(xml));
 }
 
 describe('the document', () => {
@@ -150,27 +127,88 @@ describe('the document', () => {
     );
   });
 
-  it('stays well-formed and counts right, whatever the names are', () => {
+  it('is one that Jenkins takes, whatever the verdict and the names are', () => {
+    const text = fc.string({ unit: 'binary' });
     const result = fc.record({
-      metric: fc.string({ unit: 'binary' }),
-      expression: fc.string({ unit: 'binary' }),
+      metric: text,
+      expression: text,
       value: fc.oneof(fc.double(), fc.constant(null)),
       ok: fc.boolean(),
     });
     const good = buildSummary(outcome(0, []));
+    const ends = fc.record({
+      thresholds: fc.array(result),
+      scenario: text,
+      judged: fc.oneof(
+        fc.constant({ ok: true } as const),
+        text.map((reason) => ({ ok: false, reason }) as const),
+      ),
+      isCut: fc.boolean(),
+      abortedBy: fc.option(text, { nil: undefined }),
+      balanced: fc.boolean(),
+    });
     fc.assert(
-      fc.property(fc.array(result), fc.string({ unit: 'binary' }), (thresholds, scenario) => {
-        const elements = parse(renderJunit({ ...good, thresholds, scenario }));
+      fc.property(ends, ({ abortedBy, balanced, isCut, ...more }) => {
+        const summary = {
+          ...good,
+          ...more,
+          ledger: { ...good.ledger, balanced },
+          ...(isCut ? { interrupted: true } : {}),
+          ...(abortedBy === undefined ? {} : { abortedBy }),
+        };
+        const xml = renderJunit(summary);
+        expect(junitMistakes(xml)).toEqual([]);
+        const elements = parse(xml);
+        const has = (kind: string) => elements.some(({ name }) => name === kind);
+        const verdict = verdictOf(summary);
+        // A failure is a finding; without a verdict there is none.
+        expect(has('failure')).toBe(verdict === 'failed');
+        expect(has('error')).toBe(verdict === 'not judged' || verdict === 'interrupted');
         const cases = elements.filter(({ name }) => name === 'testcase');
-        const failures = elements.filter(({ name }) => name === 'failure');
-        const [suites] = elements;
-        expect(cases).toHaveLength(thresholds.length + 1);
-        expect(failures).toHaveLength(thresholds.filter(({ ok }) => !ok).length);
-        expect(suites!.attributes).toMatchObject({
-          tests: String(cases.length),
-          failures: String(failures.length),
-        });
+        expect(cases.length).toBeGreaterThan(summary.thresholds.length);
       }),
+      { numRuns: 300 },
     );
+  });
+});
+
+describe('the rules of junit-10.xsd', () => {
+  const report = (inside: string, attributes = 'name="a"') =>
+    `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites ${attributes}>${inside}</testsuites>`;
+  const suite = (inside: string, sums = 'tests="1" failures="0" errors="0"') =>
+    `<testsuite name="a" ${sums}>${inside}</testsuite>`;
+
+  it.each([
+    ['skipped of all suites', report('', 'name="a" skipped="0"'), '<testsuites> has skipped'],
+    [
+      'a suite without a name',
+      report('<testsuite tests="0" failures="0" errors="0"/>'),
+      '<testsuite> has no name',
+    ],
+    [
+      'a case with an assertion count',
+      report(suite('<testcase name="a" assertions="1"/>')),
+      '<testcase> has assertions',
+    ],
+    ['a case out of a suite', report('<testcase name="a"/>'), '<testsuites> holds <testcase>'],
+    [
+      'a finding out of a case',
+      report(suite('<testcase name="a"/><error/>', 'tests="1" failures="0" errors="1"')),
+      '<testsuite> holds <error>',
+    ],
+    ['text in a case', report(suite('<testcase name="a">x</testcase>')), '<testcase> holds text'],
+    [
+      'a wrong sum',
+      report(suite('<testcase name="a"><failure/></testcase>')),
+      'failures is 0, not 1',
+    ],
+    ['a time with a unit', report('', 'name="a" time="3s"'), '<testsuites> takes 3s'],
+    [
+      'an unknown element',
+      report(suite('<testcase name="a"><info/></testcase>')),
+      '<info> is no element of a report',
+    ],
+  ])('refuse %s', (_, xml, mistake) => {
+    expect(junitMistakes(xml)).toContain(mistake);
   });
 });
