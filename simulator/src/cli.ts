@@ -15,8 +15,8 @@ const FRAME: Frame = {
   package: new URL('../package.json', import.meta.url),
   commands: [runCommand, validateCommand, schemaCommand, cleanCommand, shadowCommand],
   epilogue:
-    'Exit codes: 0 ok, 1 failed, 2 wrong usage or scenario, 99 a threshold was crossed, ' +
-    '130 interrupted.',
+    'Exit codes: 0 ok, 1 not done or not judged, 2 wrong usage or scenario, 99 a threshold was ' +
+    'crossed, 130 interrupted.',
   explain: (error) => {
     if (error instanceof ScenarioError) return new InputError(error.message);
     if (error instanceof RunError) return new CommandError(error.message, error.exitCode);

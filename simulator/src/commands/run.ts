@@ -9,6 +9,7 @@ import {
   writeOutput,
 } from '@flotilla/command-line';
 import type { LiveRun } from '../live/live-run.ts';
+import { RunError } from '../live/preflight.ts';
 import { newRunId } from '../live/run-id.ts';
 import type { RemoteServer } from '../live/update-part.ts';
 import { columnsOf, hasColor, mayRedraw } from '../report/display.ts';
@@ -16,8 +17,8 @@ import { renderJunit } from '../report/junit.ts';
 import { wrapLine } from '../report/layout.ts';
 import { type Goal, Progress } from '../report/progress.ts';
 import { redact } from '../report/redact.ts';
-import { buildSummary, exitCode, type Summary } from '../report/summary.ts';
-import { renderSummary } from '../report/terminal.ts';
+import { buildSummary, exitCode, type Summary, unjudgedSummary } from '../report/summary.ts';
+import { renderSummary, renderUnjudged } from '../report/terminal.ts';
 import { type LoadedScenario, loadScenario } from '../scenario/load.ts';
 import { deviceCount, type Scenario } from '../scenario/schema.ts';
 import { isRunId } from './clean.ts';
@@ -97,8 +98,8 @@ function options(command: Argv): Argv {
     .example('$0 run scenarios/telemetry.yaml --broker mqtt://127.0.0.1 --devices 2k', 'on yours')
     .example('$0 run my.yaml --json --duration 1m', 'for a machine that reads it')
     .epilogue(
-      'Exit codes: 0 passed, 1 failed, 2 wrong usage or scenario, 99 a threshold was crossed, ' +
-        '130 interrupted.',
+      'Exit codes: 0 passed, 1 not judged, 2 wrong usage or scenario, 99 failed: a threshold was ' +
+        'crossed, 130 interrupted.',
     );
 }
 
@@ -125,6 +126,7 @@ async function run(args: RunArguments): Promise<void> {
     ...given('goal', goalOf(scenario)),
     nowMs: () => performance.now(),
   });
+  const startedAt = new Date();
   let liveRun: LiveRun | undefined;
   const stopListening = onInterrupt(() => liveRun, progress);
   let summary: Summary;
@@ -133,11 +135,34 @@ async function run(args: RunArguments): Promise<void> {
     progress.phase('loading');
     liveRun = await createRun(loaded, args, runId, progress);
     summary = buildSummary(await liveRun.execute());
+  } catch (error) {
+    progress.stop();
+    // What could not be judged is told to the machines that wait for a verdict too.
+    if (error instanceof RunError) {
+      write(unjudged(loaded, error, runId, startedAt), renderUnjudged, loaded, args);
+    }
+    throw error;
   } finally {
     progress.stop();
     stopListening();
   }
-  report(summary, loaded, args);
+  write(summary, renderSummary, loaded, args);
+  process.exitCode = exitCode(summary);
+}
+
+function unjudged(
+  loaded: LoadedScenario,
+  error: RunError,
+  runId: string,
+  startedAt: Date,
+): Summary {
+  return unjudgedSummary(loaded, {
+    runId,
+    reason: error.message,
+    interrupted: error.exitCode === EXIT_INTERRUPTED,
+    startedAt: startedAt.toISOString(),
+    wallMs: Date.now() - startedAt.getTime(),
+  });
 }
 
 function titleOf(scenario: Scenario, runId: string): string {
@@ -188,13 +213,17 @@ function otaServerOf({ otaKey, otaServer: url }: RunArguments): RemoteServer | u
   return url === undefined || adminKey === undefined ? undefined : { url, adminKey };
 }
 
-function report(summary: Summary, { secrets }: LoadedScenario, args: RunArguments): void {
+function write(
+  summary: Summary,
+  render: typeof renderSummary,
+  { secrets }: LoadedScenario,
+  args: RunArguments,
+): void {
   const json = redact(`${JSON.stringify(summary, undefined, 2)}\n`, secrets);
   if (args.json) process.stdout.write(json);
-  else process.stdout.write(redact(renderSummary(summary, display()), secrets));
+  else process.stdout.write(redact(render(summary, display()), secrets));
   if (args.summaryExport !== undefined) writeOutput(args.summaryExport, json);
   if (args.junit !== undefined) writeOutput(args.junit, redact(renderJunit(summary), secrets));
-  process.exitCode = exitCode(summary);
 }
 
 function display(): { color: boolean; columns?: number } {

@@ -1,19 +1,27 @@
 // Thresholds: k6's expressions on metrics, such as `p(95)<500` or `count==0`.
 //
-// One rule differs from k6: a threshold on a metric without any data fails. A test that
-// measured nothing must not pass.
+// Two rules differ from k6. A threshold on a metric without any data fails: a test that measured
+// nothing must not pass. And a count can be compared as a share of its whole, `share==1`.
 
 import assert from 'node:assert/strict';
 import { nearest } from '@flotilla/command-line/nearest';
 import { METRIC_NAMES, METRICS, type MetricKind, type MetricName } from './names.ts';
-import type { MetricValue, PercentileKey, Snapshot } from './snapshot.ts';
+import {
+  type CounterValue,
+  type GaugeValue,
+  type MetricValue,
+  type PercentileKey,
+  type Snapshot,
+  taggedName,
+} from './snapshot.ts';
+import { wholeOf } from './wholes.ts';
 
 const OPERATORS = ['<=', '>=', '===', '==', '!=', '<', '>'] as const;
 
 export type Operator = (typeof OPERATORS)[number];
 
 export type Aggregate =
-  | { readonly kind: 'avg' | 'min' | 'med' | 'max' | 'count' | 'rate' | 'value' }
+  | { readonly kind: 'avg' | 'min' | 'med' | 'max' | 'count' | 'rate' | 'value' | 'share' }
   /** `percentile` from 0 to 100. */
   | { readonly kind: 'percentile'; readonly percentile: number };
 
@@ -32,6 +40,10 @@ export interface Threshold {
   readonly abortOnFail: boolean;
   /** … but not before this much of the run has passed. */
   readonly delayAbortMs: number;
+  /** The scenario does not name the metric: it is what every run is asked. */
+  readonly implicit?: true;
+  /** It holds also where nothing was measured. */
+  readonly vacuous?: true;
 }
 
 export interface ThresholdResult {
@@ -39,7 +51,13 @@ export interface ThresholdResult {
   readonly expression: string;
   /** What was compared; null when nothing was measured. */
   readonly value: number | null;
+  /** What a share is of. */
+  readonly whole?: number;
   readonly ok: boolean;
+  /** The scenario does not name the metric: it is what every run is asked. */
+  readonly implicit?: true;
+  /** Of a crossed one that is implicit: the fleets whose own values cross it. */
+  readonly fleets?: readonly string[];
 }
 
 /** What the left side of an expression may be, by the metric's kind. */
@@ -86,8 +104,15 @@ export function parseMetric(text: string): ParsedMetric {
   return { ok: true, name: name as MetricName, ...(fleet === undefined ? {} : { fleet }) };
 }
 
-/** Reads `aggregate operator number`, spaces or not, for a metric of the given kind. */
-export function parseExpression(text: string, kind: MetricKind): ParsedExpression {
+/**
+ * Reads `aggregate operator number`, spaces or not, for a metric of the given kind; `hasWhole`:
+ * it may be compared as a share.
+ */
+export function parseExpression(
+  text: string,
+  kind: MetricKind,
+  hasWhole = false,
+): ParsedExpression {
   const at = text.search(/[<>=!]/);
   if (at < 0) {
     return wrong(`expected an operator (${OPERATORS.join(' ')}) in "${text}"`);
@@ -99,7 +124,7 @@ export function parseExpression(text: string, kind: MetricKind): ParsedExpressio
     return wrong(`unknown operator in "${text}"; known are ${OPERATORS.join(' ')}`);
   }
   const left = text.slice(0, at).trim();
-  const aggregate = parseAggregate(left, kind);
+  const aggregate = parseAggregate(left, kind, hasWhole);
   if (typeof aggregate === 'string') return wrong(aggregate);
   const right = text.slice(at + operator.length).trim();
   if (!NUMBER.test(right)) {
@@ -112,8 +137,12 @@ function wrong(message: string): { ok: false; message: string } {
   return { ok: false, message };
 }
 
-function parseAggregate(text: string, kind: MetricKind): Aggregate | string {
-  const allowed = AGGREGATES[kind];
+function isSum(kind: MetricKind): boolean {
+  return kind === 'counter' || kind === 'gauge';
+}
+
+function parseAggregate(text: string, kind: MetricKind, hasWhole: boolean): Aggregate | string {
+  const allowed = [...AGGREGATES[kind], ...(hasWhole && isSum(kind) ? ['share'] : [])];
   const percentile = /^p\(\s*(.*?)\s*\)$/.exec(text)?.[1];
   if (percentile !== undefined && kind === 'trend') {
     const value = Number(percentile);
@@ -126,6 +155,7 @@ function parseAggregate(text: string, kind: MetricKind): Aggregate | string {
     return { kind: text as Exclude<Aggregate['kind'], 'percentile'> };
   }
   const which = `a ${kind} is compared by ${allowed.join(', ')}`;
+  if (text === 'share') return `this ${kind} has no whole that it is a share of; ${which}`;
   return text === '' ? `nothing to compare; ${which}` : `unknown value "${text}"; ${which}`;
 }
 
@@ -151,12 +181,49 @@ export function evaluate(
   seconds: number,
 ): ThresholdResult[] {
   return thresholds.map((threshold) => {
-    const { aggregate, operator, limit } = read(threshold);
-    const metric = snapshot[canonical(threshold.metric)];
-    const value = metric === undefined ? null : measured(metric, aggregate, seconds);
-    const ok = value !== null && compare(value, operator, limit);
-    return { metric: threshold.metric, expression: threshold.expression, value, ok };
+    const { metric, expression, implicit } = threshold;
+    const parsed = read(threshold);
+    const judged = judge(threshold, parsed, parsed.fleet, snapshot, seconds);
+    const fleets = implicit === undefined || judged.ok ? [] : fleetsOf(snapshot, parsed.fleet);
+    const crossing = fleets.filter((fleet) => {
+      return !judge(threshold, parsed, fleet, snapshot, seconds).ok;
+    });
+    return {
+      metric,
+      expression,
+      ...judged,
+      ...(implicit === undefined ? {} : { implicit }),
+      ...(crossing.length === 0 ? {} : { fleets: crossing }),
+    };
   });
+}
+
+/** Judges by the metric of one fleet, or of all. */
+function judge(
+  { vacuous }: Threshold,
+  { aggregate, limit, name, operator }: ReadThreshold,
+  fleet: string | undefined,
+  snapshot: Snapshot,
+  seconds: number,
+): Pick<ThresholdResult, 'value' | 'whole' | 'ok'> {
+  const metricOf = (metric: MetricName) =>
+    snapshot[fleet === undefined ? metric : taggedName(metric, fleet)];
+  const metric = metricOf(name);
+  let value = metric === undefined ? null : measured(metric, aggregate, seconds);
+  const whole = aggregate.kind === 'share' ? metricOf(wholeOf(name)!) : undefined;
+  if (isCount(whole) && value !== null) value = whole.value === 0 ? null : value / whole.value;
+  const ok = value === null ? vacuous === true : compare(value, operator, limit);
+  return { value, ...(isCount(whole) ? { whole: whole.value } : {}), ok };
+}
+
+function isCount(metric: MetricValue | undefined): metric is CounterValue | GaugeValue {
+  return metric?.kind === 'counter' || metric?.kind === 'gauge';
+}
+
+/** The one that is named, or all that a snapshot has. */
+function fleetsOf(snapshot: Snapshot, named: string | undefined): string[] {
+  if (named !== undefined) return [named];
+  return Object.keys(snapshot).flatMap((key) => /^devices\{fleet:(.*)\}$/.exec(key)?.[1] ?? []);
 }
 
 /**
@@ -174,17 +241,16 @@ export function abortingThreshold(
   return evaluate(due, snapshot, seconds).find(({ ok, value }) => !ok && value !== null);
 }
 
-function read(threshold: Threshold): Expression {
+type ReadThreshold = Expression & { readonly name: MetricName; readonly fleet?: string };
+
+function read(threshold: Threshold): ReadThreshold {
   const metric = parseMetric(threshold.metric);
   assert(metric.ok, `unchecked metric ${threshold.metric}`);
-  const expression = parseExpression(threshold.expression, METRICS[metric.name].kind);
+  const { kind } = METRICS[metric.name];
+  const hasWhole = wholeOf(metric.name) !== undefined;
+  const expression = parseExpression(threshold.expression, kind, hasWhole);
   assert(expression.ok, `unchecked expression ${threshold.expression}`);
-  return expression;
-}
-
-/** A snapshot's key has no spaces in its tag. */
-function canonical(metric: string): string {
-  return metric.replaceAll(/\s/g, '');
+  return { ...expression, ...metric };
 }
 
 /** The number to compare, or null when the metric holds no data. */

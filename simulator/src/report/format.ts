@@ -52,6 +52,11 @@ export function formatPerSecond(value: number): string {
   return `${significant(value)}/s`;
 }
 
+/** `2 per device`, `1.25 per device`. */
+export function formatPerDevice(value: number): string {
+  return `${Number.isInteger(value) ? formatInteger(value) : significant(value)} per device`;
+}
+
 /**
  * `100%`, `99.95%`. Cut, never rounded up: one lost message of a million must not read as 100%.
  */

@@ -1,31 +1,43 @@
 // The summary as JUnit XML, which every CI reads: a test case per threshold, one for the ledger,
-// and one more when the run ended early.
+// and one more when the run could not be judged or ended early. A threshold that was crossed is a
+// failure; that nothing can be said is an error, and then no threshold is told either way.
 
 import type { ThresholdResult } from '../metrics/thresholds.ts';
 import { formatReasons } from './format.ts';
-import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
+import { type Ledger, reproduceCommand, type Summary, type Verdict, verdictOf } from './summary.ts';
 
 interface TestCase {
   readonly name: string;
   /** Absent = passed. */
-  readonly failure?: { readonly type: string; readonly message: string };
+  readonly finding?: {
+    readonly kind: 'failure' | 'error' | 'skipped';
+    readonly type: string;
+    readonly message: string;
+  };
 }
 
 /** The whole document. */
 export function renderJunit(summary: Summary): string {
   const { scenario, seed, devices, broker, performance } = summary;
+  const verdict = verdictOf(summary);
   const cases = [
-    ...summary.thresholds.map((result) => thresholdCase(result, summary.ledger)),
+    ...summary.thresholds.map((result) => thresholdCase(result, verdict, summary.ledger)),
     ledgerCase(summary.ledger),
     ...judgeCase(summary),
-    ...endCase(summary),
+    ...endCase(summary, verdict),
   ];
-  const failures = cases.filter(({ failure }) => failure !== undefined).length;
-  const time = (performance.wallMs / 1000).toFixed(3);
-  const totals = { tests: cases.length, failures, errors: 0, skipped: 0, time };
+  const count = (kind: string) => cases.filter(({ finding }) => finding?.kind === kind).length;
+  const totals = {
+    tests: cases.length,
+    failures: count('failure'),
+    errors: count('error'),
+    time: (performance.wallMs / 1000).toFixed(3),
+  };
   const suite = {
     name: scenario,
     ...totals,
+    // Of a suite alone: the schema of Jenkins's xunit plugin, junit-10.xsd, refuses it elsewhere.
+    skipped: count('skipped'),
     // The schema of Jenkins and others: no fraction, no zone.
     timestamp: performance.startedAt.replace(/(\.\d+)?Z$/, ''),
   };
@@ -60,23 +72,29 @@ function named(what: string, causes: Readonly<Record<string, number>> = {}) {
   );
 }
 
-function renderCase({ name, failure }: TestCase, summary: Summary): string[] {
+function renderCase({ name, finding }: TestCase, summary: Summary): string[] {
   // The suite's time is the run's; a threshold takes none of its own.
   const open = `    <testcase${attributes({ name, classname: summary.scenario, time: '0.000' })}`;
-  if (failure === undefined) return [`${open}/>`];
-  const text = escapeXml(`${failure.message}\nreproduce: ${reproduceCommand(summary)}`);
-  return [`${open}>`, `      <failure${attributes(failure)}>${text}</failure>`, '    </testcase>'];
+  if (finding === undefined) return [`${open}/>`];
+  const { kind, message, type } = finding;
+  const text = escapeXml(`${message}\nreproduce: ${reproduceCommand(summary)}`);
+  const element = `${kind}${attributes({ type, message })}`;
+  return [`${open}>`, `      <${element}>${text}</${kind}>`, '    </testcase>'];
 }
 
-function thresholdCase(
-  { metric, expression, value, ok }: ThresholdResult,
-  { droppedBy }: Ledger,
-): TestCase {
-  const name = `${metric}: ${expression}`;
+function thresholdCase(result: ThresholdResult, verdict: Verdict, { droppedBy }: Ledger): TestCase {
+  const { metric, expression, fleets = [], implicit, value, whole, ok } = result;
+  const name = `${metric}: ${expression}${implicit === undefined ? '' : ' (implicit)'}`;
+  if (verdict === 'not judged' || verdict === 'interrupted') {
+    return { name, finding: { kind: 'skipped', type: verdict, message: verdict } };
+  }
   if (ok) return { name };
   const causes = metric.startsWith('messages_dropped') ? `: ${formatReasons(droppedBy)}` : '';
   const measured = value === null ? 'nothing was measured' : `it is ${value}${causes}`;
-  return { name, failure: { type: 'threshold', message: `${name}: ${measured}` } };
+  const size = whole === undefined ? '' : `, of ${whole}`;
+  const crossing = fleets.length === 0 ? '' : `: ${fleets.join(', ')}`;
+  const message = `${name}: ${measured}${size}${crossing}`;
+  return { name, finding: { kind: 'failure', type: 'threshold', message } };
 }
 
 function ledgerCase({ produced, balanced, duplicated: _, ...rest }: Ledger): TestCase {
@@ -87,22 +105,24 @@ function ledgerCase({ produced, balanced, duplicated: _, ...rest }: Ledger): Tes
   const sum = Object.entries(terms).map(([term, count]) => {
     return `${term} ${count}${term === 'dropped' ? causes : ''}`;
   });
-  return {
-    name,
-    failure: { type: 'ledger', message: `produced ${produced} is not ${sum.join(' + ')}` },
-  };
+  const message = `produced ${produced} is not ${sum.join(' + ')}`;
+  return { name, finding: { kind: 'error', type: 'ledger', message } };
 }
 
 function judgeCase({ judged }: Summary): TestCase[] {
   if (judged.ok) return [];
-  const failure = { type: 'judge', message: judged.reason };
-  return [{ name: 'the run could be judged', failure }];
+  const finding = { kind: 'error', type: 'judge', message: judged.reason } as const;
+  return [{ name: 'the run could be judged', finding }];
 }
 
-function endCase({ interrupted, abortedBy }: Summary): TestCase[] {
-  if (interrupted !== true && abortedBy === undefined) return [];
-  const message = interrupted === true ? 'interrupted' : `ended early by ${abortedBy}`;
-  return [{ name: 'the run came to its end', failure: { type: 'end', message } }];
+function endCase({ interrupted, abortedBy }: Summary, verdict: Verdict): TestCase[] {
+  const name = 'the run came to its end';
+  if (interrupted === true) {
+    return [{ name, finding: { kind: 'error', type: 'end', message: 'interrupted' } }];
+  }
+  if (abortedBy === undefined) return [];
+  const kind = verdict === 'not judged' ? 'skipped' : 'failure';
+  return [{ name, finding: { kind, type: 'end', message: `ended early by ${abortedBy}` } }];
 }
 
 function attributes(values: Readonly<Record<string, string | number>>): string {

@@ -37,6 +37,9 @@ export interface Ledger {
 /** Whether a run could be judged. */
 export type Judged = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
+/** What a run comes to. */
+export type Verdict = 'passed' | 'failed' | 'not judged' | 'interrupted';
+
 export interface Performance {
   readonly workers: number;
   /** Of the program and its runtime: `{ flotilla, node }` and what else matters. */
@@ -80,6 +83,8 @@ export interface Summary {
     /** How long devices sampled: less than the scenario says when the run ended early. */
     readonly durationMs: number;
   };
+  readonly verdict: Verdict;
+  /** The verdict is `passed`. */
   readonly passed: boolean;
   /** A run that could not be judged has not passed; nor has it failed. */
   readonly judged: Judged;
@@ -118,21 +123,28 @@ export interface Outcome {
   readonly rollouts?: readonly RolloutSummary[];
   readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
-  readonly judged: Judged;
+  /** Absent: it could. */
+  readonly judged?: Judged;
   readonly interrupted?: boolean;
   readonly abortedBy?: ThresholdResult;
 }
 
-/**
- * Judges a run: it passes when it could be judged, all thresholds hold, the ledger balances and
- * it ran to its end.
- */
+/** Judges a run. */
 export function buildSummary(outcome: Outcome): Summary {
-  const { loaded, snapshot, abortedBy, interrupted } = outcome;
+  const { loaded, snapshot, abortedBy, interrupted, judged = { ok: true } } = outcome;
   const { scenario } = loaded;
   const thresholds = evaluate(scenario.thresholds, snapshot, outcome.durationMs / 1000);
   const ledger = ledgerOf(snapshot, outcome.droppedBy);
-  const complete = interrupted !== true && abortedBy === undefined;
+  const facts = {
+    judged,
+    thresholds,
+    ledger,
+    ...(interrupted === true ? { interrupted } : {}),
+    ...(abortedBy === undefined
+      ? {}
+      : { abortedBy: `${abortedBy.metric}: ${abortedBy.expression}` }),
+  };
+  const verdict = verdictOf(facts);
   return {
     schemaVersion: 1,
     scenario: scenario.name,
@@ -148,20 +160,66 @@ export function buildSummary(outcome: Outcome): Summary {
       overrides: loaded.overrides,
       durationMs: outcome.durationMs,
     },
-    passed: complete && outcome.judged.ok && ledger.balanced && thresholds.every(({ ok }) => ok),
-    judged: outcome.judged,
-    thresholds,
-    ledger,
+    verdict,
+    passed: verdict === 'passed',
+    ...facts,
     metrics: snapshot,
     ...(outcome.fanOut === undefined ? {} : { fanOut: outcome.fanOut }),
     ...(outcome.rollouts === undefined ? {} : { rollouts: outcome.rollouts }),
     ...(outcome.attacks === undefined ? {} : { attacks: outcome.attacks }),
     performance: outcome.performance,
-    ...(interrupted === true ? { interrupted } : {}),
-    ...(abortedBy === undefined
-      ? {}
-      : { abortedBy: `${abortedBy.metric}: ${abortedBy.expression}` }),
   };
+}
+
+/**
+ * The one place where a run is judged: it passes when all thresholds hold and it came to its end.
+ * A run that was blind, or whose ledger does not balance, is not judged: its figures are no
+ * evidence, neither for the broker nor against it.
+ */
+export function verdictOf({
+  abortedBy,
+  interrupted,
+  judged,
+  ledger,
+  thresholds,
+}: Pick<Summary, 'abortedBy' | 'interrupted' | 'judged' | 'ledger' | 'thresholds'>): Verdict {
+  if (interrupted === true) return 'interrupted';
+  if (!judged.ok || !ledger.balanced) return 'not judged';
+  return abortedBy === undefined && thresholds.every(({ ok }) => ok) ? 'passed' : 'failed';
+}
+
+/** Of a run that could not start, or of which a part died: nothing was summed up. */
+export function unjudgedSummary(
+  loaded: LoadedScenario,
+  end: {
+    readonly runId: string;
+    readonly reason: string;
+    readonly interrupted: boolean;
+    readonly startedAt: string;
+    readonly wallMs: number;
+  },
+): Summary {
+  const { reason, interrupted, runId, startedAt, wallMs } = end;
+  const { scenario } = loaded;
+  return buildSummary({
+    loaded: { ...loaded, scenario: { ...scenario, thresholds: [] } },
+    runId,
+    mode: 'live',
+    broker: scenario.broker?.url ?? 'embedded',
+    protocol: 'MQTT',
+    snapshot: {},
+    durationMs: 0,
+    performance: {
+      workers: 0,
+      versions: { node: process.version },
+      startedAt,
+      wallMs,
+      cpuMs: 0,
+      rssBytes: process.resourceUsage().maxRSS * 1024,
+    },
+    judged: { ok: false, reason },
+    ...(interrupted ? { interrupted } : {}),
+  });
 }
 
 /** The ledger that a snapshot holds; it balances only where the causes add up too. */
@@ -186,14 +244,11 @@ export function ledgerOf(snapshot: Snapshot, droppedBy: Ledger['droppedBy'] = {}
   return { produced, ...terms, droppedBy, duplicated: count('messages_duplicated'), balanced };
 }
 
-/**
- * The process's exit code: 0 passed, 1 the run could not be judged or the ledger does not balance,
- * 99 a threshold was crossed (k6's code), 130 interrupted.
- */
+const EXIT_CODES = { passed: 0, 'not judged': 1, failed: 99, interrupted: 130 } as const;
+
+/** The process's exit code; 99 is k6's of a crossed threshold. */
 export function exitCode(summary: Summary): 0 | 1 | 99 | 130 {
-  if (summary.interrupted === true) return 130;
-  if (!summary.judged.ok || !summary.ledger.balanced) return 1;
-  return summary.passed ? 0 : 99;
+  return EXIT_CODES[verdictOf(summary)];
 }
 
 /** The whole command that repeats a run, for a POSIX shell. */

@@ -5,18 +5,20 @@ import { columns } from '@flotilla/command-line/columns';
 import { METRICS, type MetricDefinition, type MetricName } from '../metrics/names.ts';
 import { type MetricValue, taggedName } from '../metrics/snapshot.ts';
 import { parseMetric, type ThresholdResult } from '../metrics/thresholds.ts';
+import { wholeOf } from '../metrics/wholes.ts';
 import { describeFanOut } from './fan-out.ts';
 import {
   formatBytes,
   formatInteger,
   formatMs,
+  formatPerDevice,
   formatPerSecond,
   formatReasons,
   formatShare,
   formatTrend,
 } from './format.ts';
 import { fitColumns, widthOf, wrapLine } from './layout.ts';
-import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
+import { type Ledger, reproduceCommand, type Summary, type Verdict, verdictOf } from './summary.ts';
 import { describeAttacks, describeRollout, type RolloutSummary } from './updates.ts';
 
 type Style = 'bold' | 'dim' | 'green' | 'red' | 'yellow';
@@ -77,29 +79,50 @@ function heading(summary: Summary, paint: Paint): string[] {
   return [first.join(' · '), paint('dim', [server, protocol, time].join(' · '))];
 }
 
-function thresholds({ thresholds: results }: Summary, width: number, paint: Paint): string[] {
-  if (results.length === 0) return [];
-  const cells = results.map((result) => [result.metric, result.expression, measured(result)]);
-  let rows = columns(cells, 3);
+function thresholds(summary: Summary, width: number, paint: Paint): string[] {
+  const verdict = verdictOf(summary);
+  const isJudged = verdict === 'passed' || verdict === 'failed';
+  // What every run is asked is told where it was crossed, and counts only for a whole run.
+  const results = summary.thresholds.filter(({ implicit, ok }) => {
+    return implicit === undefined || (isJudged && !ok);
+  });
+  const held = summary.thresholds.filter(({ implicit, ok }) => implicit && isJudged && ok);
+  if (results.length + held.length === 0) return [];
+  const hasNotes = results.some(({ implicit }) => implicit);
+  const cells = results.map((result) => {
+    const note = hasNotes ? [noteOf(result)] : [];
+    return [result.metric, result.expression, measured(result), ...note];
+  });
+  let rows = columns(cells, 4);
   if (Math.max(...rows.map(widthOf)) + 4 > width) {
     // The name above, what is said of it below.
     const below = columns(
       cells.map(([, ...rest]) => rest),
-      2,
+      3,
     );
     rows = cells.map(([name], index) => `${name}\n      ${below[index]}`);
   }
   const lines = rows.map((row, index) =>
     results[index]!.ok ? `${paint('green', '✓')} ${row}` : paint('red', `✗ ${row}`),
   );
+  if (held.length > 0) {
+    lines.push(paint('dim', `✓ implicit: ${held.map(({ metric }) => metric).join(', ')}`));
+  }
   return [paint('bold', 'THRESHOLDS'), ...lines.flatMap((line) => `  ${line}`.split('\n'))];
 }
 
+/** Of one that the scenario does not name, with the fleets that cross it. */
+function noteOf({ fleets: crossing = [], implicit }: ThresholdResult): string {
+  if (implicit === undefined) return '';
+  return crossing.length === 0 ? 'implicit' : `implicit: ${crossing.join(', ')}`;
+}
+
 /** The value that a threshold was judged by, in the unit of its metric. */
-function measured({ metric, expression, value }: ThresholdResult): string {
+function measured({ metric, expression, value, whole }: ThresholdResult): string {
   if (value === null) return 'nothing was measured';
   const parsed = parseMetric(metric);
   const definition = parsed.ok ? METRICS[parsed.name] : undefined;
+  if (parsed.ok && whole !== undefined) return share(parsed.name, value, whole);
   if (definition?.kind === 'rate') return formatShare(value);
   if (definition?.kind === 'counter' && expression.trim().startsWith('rate')) {
     return formatPerSecond(value);
@@ -108,6 +131,13 @@ function measured({ metric, expression, value }: ThresholdResult): string {
     return formatTrend(value, definition.unit);
   }
   return formatInteger(value);
+}
+
+/** A part of the same as its whole, or so much of another kind for each. */
+function share(metric: MetricName, value: number, whole: number): string {
+  if (METRICS[wholeOf(metric)!].unit !== METRICS[metric].unit) return formatPerDevice(value);
+  const part = formatInteger(Math.round(value * whole));
+  return `${formatShare(value)} (${part} of ${formatInteger(whole)})`;
 }
 
 /** A rollout, wave by wave. */
@@ -294,7 +324,7 @@ function isLedgerTerm(name: string): boolean {
 }
 
 function verdict(summary: Summary, paint: Paint): string[] {
-  const { performance, interrupted, abortedBy, judged, passed } = summary;
+  const { performance } = summary;
   const { workers, cpuMs, rssBytes, versions } = performance;
   const cost = [
     plural(workers, 'worker'),
@@ -311,23 +341,48 @@ function verdict(summary: Summary, paint: Paint): string[] {
   const failures = formatReasons(failedConnects);
   if (failures !== '') lines.push(paint('dim', `not connected: ${failures}`));
   if (warnings.length > 0 || ends.length > 0 || failures !== '') lines.push('');
-  if (passed) return [...lines, paint('green', paint('bold', 'PASSED'))];
-  const crossed = summary.thresholds.filter(({ ok }) => !ok).length;
-  const reasons = [
-    ...(interrupted === true ? ['interrupted'] : []),
-    ...(judged.ok ? [] : [judged.reason]),
-    ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
-    ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),
-    ...(summary.ledger.balanced ? [] : ['the ledger does not balance']),
-  ].join(', ');
-  const word = interrupted === true ? 'INTERRUPTED' : judged.ok ? 'FAILED' : 'NOT JUDGED';
-  const [style, rest]: [Style, string] =
-    word !== 'INTERRUPTED'
-      ? ['red', `: ${reasons}`]
-      : ['yellow', reasons === 'interrupted' ? '' : `: ${reasons}`];
+  const word = verdictOf(summary);
+  const text = paint(VERDICT_STYLES[word], paint('bold', word.toUpperCase()));
+  if (word === 'passed') return [...lines, text];
+  const reasons = reasonsOf(summary).join(', ');
   return [
     ...lines,
-    `${paint(style, paint('bold', word))}${rest}`,
+    reasons === '' ? text : `${text}: ${reasons}`,
     `${REPRODUCE}${reproduceCommand(summary)}`,
   ];
+}
+
+const VERDICT_STYLES = {
+  passed: 'green',
+  failed: 'red',
+  'not judged': 'yellow',
+  interrupted: 'yellow',
+} as const satisfies Record<Verdict, Style>;
+
+/** Why the verdict is not that the run passed. */
+function reasonsOf(summary: Summary): string[] {
+  const { abortedBy, judged, ledger, thresholds: results } = summary;
+  const unjudged = [
+    ...(judged.ok ? [] : [judged.reason]),
+    ...(ledger.balanced ? [] : ['the ledger does not balance']),
+  ];
+  const verdict = verdictOf(summary);
+  // What else it seems to say is no evidence then.
+  if (verdict === 'not judged') return unjudged;
+  const isWhole = verdict === 'failed';
+  const crossed = results.filter(({ implicit, ok }) => !ok && (isWhole || !implicit)).length;
+  return [
+    ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
+    ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),
+  ];
+}
+
+/** Of a run that could not start or go on; why is told where errors are. */
+export function renderUnjudged(summary: Summary, display: SummaryDisplay): string {
+  const word = verdictOf(summary);
+  const text = word.toUpperCase();
+  const shown = display.color
+    ? styleText(VERDICT_STYLES[word], text, { validateStream: false })
+    : text;
+  return `\n${INDENT}${shown}\n${INDENT}${REPRODUCE}${reproduceCommand(summary)}\n\n`;
 }

@@ -4,8 +4,10 @@
 import { nearest } from '@flotilla/command-line/nearest';
 import { parseDuration } from '@flotilla/command-line/quantities';
 import { respond } from '@flotilla/ota-server/shadow';
+import { isImplicit } from '../metrics/implicit.ts';
 import { METRICS } from '../metrics/names.ts';
 import { parseExpression, parseMetric } from '../metrics/thresholds.ts';
+import { wholeOf } from '../metrics/wholes.ts';
 import { parseBrokerUrl } from './broker-url.ts';
 import { DEVICES_MAX, ID_DEFAULT } from './file-schema.ts';
 import { type Mistake, type Path, show } from './mistakes.ts';
@@ -29,7 +31,7 @@ export function crossCheck(scenario: Value): Mistake[] {
     ...checkUpdates(fleets, list(root.timeline).map(members)),
     ...checkBroker(members(root.broker)),
     ...Object.entries(members(root.thresholds)).flatMap(([metric, entries]) =>
-      checkThresholds(metric, list(entries), names),
+      Array.isArray(entries) ? checkThresholds(metric, entries, names) : [],
     ),
   ];
 }
@@ -53,8 +55,19 @@ function checkFleets(fleets: readonly Members[]): Mistake[] {
       mistakes.push({ path: ['fleets', index, 'count'], message });
     }
     mistakes.push(...checkId(fleets, index, count), ...checkTraffic(fleet, ['fleets', index]));
+    mistakes.push(...checkCountMin(fleet, ['fleets', index]));
   }
   return mistakes;
+}
+
+/** Told where the bound is, not where the flag was typed: there it says why. */
+function checkCountMin({ count, countMin }: Members, path: Path): Mistake[] {
+  const { count: bound, why } = members(countMin);
+  const least = parseCount(bound);
+  const devices = parseCount(count);
+  if (least === undefined || devices === undefined || devices >= least) return [];
+  const message = `expected at least ${least} devices, got ${devices}: ${why}`;
+  return [{ path: [...path, 'countMin'], message }];
 }
 
 /** What a fleet does: publish, subscribe, or what its application says. */
@@ -283,11 +296,16 @@ function checkThresholds(
   if (parsed.fleet !== undefined && !fleets.includes(parsed.fleet)) {
     mistakes.push({ path, message: unknownFleet(parsed.fleet, fleets), atKey: true });
   }
+  if (entries.length === 0 && !isImplicit(parsed.name)) {
+    const message = 'expected at least 1 entry: no run is asked this, so [] switches nothing off';
+    mistakes.push({ path, message });
+  }
+  const hasWhole = wholeOf(parsed.name) !== undefined;
   for (const [index, entry] of entries.entries()) {
     const nested = typeof entry !== 'string';
     const text = nested ? members(entry).threshold : entry;
     if (typeof text !== 'string') continue;
-    const expression = parseExpression(text, METRICS[parsed.name].kind);
+    const expression = parseExpression(text, METRICS[parsed.name].kind, hasWhole);
     if (expression.ok) continue;
     const at = nested ? [...path, index, 'threshold'] : [...path, index];
     mistakes.push({ path: at, message: expression.message });

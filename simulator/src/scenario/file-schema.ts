@@ -133,6 +133,13 @@ const ID_FORM =
 const fleet = z.strictObject({
   name: kebab().describe('Name of the fleet: a tag of its metrics, a part of its ids.'),
   count: count('Number of devices, such as 500, 10k or 1M.', { min: 1, max: DEVICES_MAX }),
+  countMin: z
+    .strictObject({
+      count: count('Devices.', { min: 2, max: DEVICES_MAX }),
+      why: text().describe('What fewer could not show, in words for the one who asked for fewer.'),
+    })
+    .optional()
+    .describe('Fewer devices are refused, as by --devices; absent = one will do.'),
   id: text()
     .max(DEVICE_ID_LENGTH_MAX)
     .refine(isIdPattern, { error: (issue) => `${ID_FORM}, got ${show(issue.input)}` })
@@ -309,9 +316,12 @@ export const fileSchema = z
       )
       .prefault([]),
     thresholds: z
-      .record(z.string(), z.array(threshold).min(1))
+      .record(z.string(), z.array(threshold))
       .prefault({})
-      .describe('By metric or metric{fleet:name}: expressions such as p(95)<500 or count==0.'),
+      .describe(
+        'By metric or metric{fleet:name}: expressions such as p(95)<500, count==0 or share==1; ' +
+          '[] switches an implicit one off.',
+      ),
     ci: z
       .record(z.string(), z.unknown())
       .optional()

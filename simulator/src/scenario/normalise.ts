@@ -1,5 +1,6 @@
 // From the form of the file to the scenario: defaults are in, units become ms and bytes.
 
+import { implicitThresholds } from '../metrics/implicit.ts';
 import { parseBrokerUrl } from './broker-url.ts';
 import { PAYLOAD_SIZE_MIN, type ScenarioFile } from './file-schema.ts';
 import type {
@@ -35,14 +36,21 @@ export function normalise(file: ScenarioFile, randomSeed: () => number): Scenari
     timeline: file.timeline
       .flatMap((event) => normaliseEvent(event, fleets))
       .sort((a, b) => a.atMs - b.atMs),
-    thresholds: Object.entries(file.thresholds).flatMap(([metric, entries]) =>
-      entries.map((entry) => ({
-        metric,
-        expression: typeof entry === 'string' ? entry : entry.threshold,
-        abortOnFail: typeof entry === 'string' ? false : entry.abortOnFail,
-        delayAbortMs: typeof entry === 'string' ? 0 : entry.delayAbortEval,
-      })),
-    ),
+    thresholds: [
+      ...Object.entries(file.thresholds).flatMap(([metric, entries]) =>
+        entries.map((entry) => ({
+          metric,
+          expression: typeof entry === 'string' ? entry : entry.threshold,
+          abortOnFail: typeof entry === 'string' ? false : entry.abortOnFail,
+          delayAbortMs: typeof entry === 'string' ? 0 : entry.delayAbortEval,
+        })),
+      ),
+      ...implicitThresholds(Object.keys(file.thresholds), {
+        fleets,
+        rampMs: file.ramp,
+        durationMs: file.endAfterRollouts === undefined ? file.duration : 0,
+      }),
+    ],
   };
 }
 

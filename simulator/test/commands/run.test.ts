@@ -7,7 +7,9 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { Summary } from '../../src/report/summary.ts';
 import { CommandLine, descendantsOf, flotilla, survivorsOf } from '../support/command-line.ts';
+import { junitMistakes } from '../support/junit-10.ts';
 import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
+import { publishedMistakes } from '../support/published-schema.ts';
 import { folder, writeScenario } from '../support/scenario.ts';
 import { retainedAt } from '../support/subscriber.ts';
 
@@ -67,7 +69,28 @@ describe('a run', () => {
     expect(summary.ledger).toMatchObject({ balanced: true, lost: 0, unseen: 0 });
     expect(run.stdout).toContain('reproduce: npx flotilla run');
     const xml = readFileSync(junit, 'utf8');
+    expect(junitMistakes(xml)).toEqual([]);
     expect(xml).toContain('<failure type="threshold" message="messages_produced: count &#60; 15');
+  });
+
+  test.concurrent('that cannot start is not judged: every output says so, with 1', async () => {
+    // Port 1 of loopback: nobody is there.
+    const broker = 'mqtt://127.0.0.1:1';
+    const file = writeScenario({ name: 'unjudged', count: 1, duration: '1s' });
+    const [json, junit] = [join(folder, 'unjudged.json'), join(folder, 'unjudged.xml')];
+    const outputs = ['--summary-export', json, '--junit', junit];
+    const run = await flotilla('run', file, '--broker', broker, ...outputs);
+    expect(run.code).toBe(1);
+    expect(run.stdout).toContain('NOT JUDGED');
+    expect(run.stderr).toContain(`flotilla: ${broker}: `);
+    const summary = JSON.parse(readFileSync(json, 'utf8')) as Summary;
+    expect(summary).toMatchObject({ verdict: 'not judged', passed: false, broker });
+    expect(publishedMistakes(summary)).toEqual([]);
+    expect(summary.judged).toEqual({ ok: false, reason: expect.stringContaining(broker) });
+    expect(junitMistakes(readFileSync(junit, 'utf8'))).toEqual([]);
+    expect(readFileSync(junit, 'utf8')).toMatch(
+      /tests="2" failures="0" errors="1".*<error type="judge"/s,
+    );
   });
 
   test.concurrent('that cannot write its summary says so, with 1', async () => {
@@ -103,7 +126,11 @@ describe.skipIf(!hasMosquitto('runs whose reader leaves'))('a reader that leaves
     const { code, stderr, stdout } = await ended;
     expect(code).toBe(130);
     if (stream === 'stdout') expect(stderr).toBe('');
-    else expect(JSON.parse(stdout)).toMatchObject({ interrupted: true });
+    else {
+      const summary = JSON.parse(stdout) as Summary;
+      expect(summary).toMatchObject({ interrupted: true, verdict: 'interrupted', passed: false });
+      expect(publishedMistakes(summary)).toEqual([]);
+    }
     expect(await survivorsOf(children)).toEqual([]);
     expect(await retainedAt(broker.url, 'devices/+/status')).toEqual([]);
   });

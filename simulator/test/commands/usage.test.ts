@@ -4,6 +4,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { main } from '../../src/cli.ts';
+import { PUBLISHED } from '../support/published-schema.ts';
 import { folder, writeScenario } from '../support/scenario.ts';
 
 const SCENARIOS = join(import.meta.dirname, '../../../scenarios');
@@ -116,6 +117,14 @@ describe('schema', () => {
     const { code, output } = await flotilla('schema');
     const kept = readFileSync(join(SCENARIOS, 'scenario.schema.json'), 'utf8');
     const remedy = 'npx flotilla schema > scenarios/scenario.schema.json';
+    expect(JSON.parse(output), remedy).toEqual(JSON.parse(kept));
+    expect(code).toBe(0);
+  });
+
+  test('prints what the repository publishes for readers of summaries', async () => {
+    const { code, output } = await flotilla('schema', '--summary');
+    const kept = readFileSync(PUBLISHED, 'utf8');
+    const remedy = 'npx flotilla schema --summary > docs/summary.schema.json';
     expect(JSON.parse(output), remedy).toEqual(JSON.parse(kept));
     expect(code).toBe(0);
   });

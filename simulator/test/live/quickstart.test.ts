@@ -11,6 +11,7 @@ import { METRICS, type MetricName } from '../../src/metrics/names.ts';
 import { buildSummary, type Summary } from '../../src/report/summary.ts';
 import { loadScenario } from '../../src/scenario/load.ts';
 import { flotilla } from '../support/command-line.ts';
+import { publishedMistakes } from '../support/published-schema.ts';
 import { folder } from '../support/scenario.ts';
 
 const QUICKSTART = join(import.meta.dirname, '../../../scenarios/quickstart.yaml');
@@ -80,6 +81,7 @@ describe('a quickstart', () => {
       expect(run.stdout).toContain('FAILED: 2 thresholds crossed');
       expect(run.code).toBe(99);
       const summary = JSON.parse(readFileSync(json, 'utf8')) as Summary;
+      expect(publishedMistakes(summary)).toEqual([]);
       expect(failedOf(summary)).toEqual(['devices_updated', 'ota_waves']);
       expect(summary.rollouts?.[0]?.status).toBe('stopped');
       expect(summary.run.durationMs).toBeLessThan(10 * MINUTE_MS);

@@ -118,6 +118,78 @@ describe('evaluation', () => {
     expect(judge('messages_lost{ fleet: a }', 'count==0', registry.snapshot()).ok).toBe(true);
   });
 
+  it('takes a share of its whole: that of all devices, or of a fleet', () => {
+    fc.assert(
+      fc.property(
+        fc.tuple(fc.nat(50), fc.nat(50)),
+        fc.tuple(fc.nat(50), fc.nat(50)),
+        (connected, away) => {
+          const registry = new Registry(['a', 'b']);
+          for (const fleet of [0, 1] as const) {
+            registry.gauge('devices_connected', fleet).set(connected[fleet]);
+            registry.gauge('devices', fleet).set(connected[fleet] + away[fleet]);
+          }
+          const snapshot = registry.snapshot();
+          const check = (metric: string, part: number, whole: number) => {
+            const [result] = evaluate([threshold(metric, 'share == 1')], snapshot, 1);
+            const value = whole === 0 ? null : part / whole;
+            expect(result).toMatchObject({ value, whole, ok: whole > 0 && part === whole });
+          };
+          const both = connected[0] + connected[1];
+          check('devices_connected', both, both + away[0] + away[1]);
+          check('devices_connected{fleet:b}', connected[1], connected[1] + away[1]);
+        },
+      ),
+    );
+    const messages: Snapshot = {
+      messages_produced: { kind: 'counter', value: 400 },
+      messages_dropped: { kind: 'counter', value: 1 },
+    };
+    expect(judge('messages_dropped', 'share < 0.01', messages)).toEqual({
+      value: 0.0025,
+      ok: true,
+    });
+  });
+
+  it('names of an implicit one the fleets that cross it, and passes over nothing where it may', () => {
+    const registry = new Registry(['quiet', 'reporters']);
+    registry.gauge('devices', 0).set(1);
+    registry.counter('messages_dropped', 1).add(740_242);
+    const implicit = { implicit: true } as const;
+    const asked = [
+      threshold('messages_dropped', 'count == 0', implicit),
+      threshold('messages_observed', 'share > 0', implicit),
+      threshold('messages_observed', 'share > 0', { ...implicit, vacuous: true }),
+    ];
+    expect(evaluate(asked, registry.snapshot(), 1)).toEqual([
+      {
+        metric: 'messages_dropped',
+        expression: 'count == 0',
+        value: 740_242,
+        ok: false,
+        implicit: true,
+        fleets: ['reporters'],
+      },
+      {
+        metric: 'messages_observed',
+        expression: 'share > 0',
+        value: null,
+        whole: 0,
+        ok: false,
+        implicit: true,
+        fleets: ['quiet', 'reporters'],
+      },
+      {
+        metric: 'messages_observed',
+        expression: 'share > 0',
+        value: null,
+        whole: 0,
+        ok: true,
+        implicit: true,
+      },
+    ]);
+  });
+
   it('names the percentiles that a snapshot must be taken with', () => {
     const expressions = ['p(99.9)<1', 'p(95)<1', 'p(10)<1', 'p(99.90)<1', 'avg<1'];
     const thresholds = expressions.map((text) => threshold('publish_latency_ms', text));
@@ -175,6 +247,14 @@ describe('wrong expressions say what is wrong', () => {
     ['p(-1)<5', 'trend', 'p(N) takes a number from 0 to 100, got "-1"'],
   ] as const)('%j of a %s', (text, kind, message) => {
     expect(parseExpression(text, kind)).toEqual({ ok: false, message });
+  });
+
+  it('a share of what is no part of anything', () => {
+    const message =
+      'this counter has no whole that it is a share of; a counter is compared by count, rate, value';
+    expect(parseExpression('share==1', 'counter')).toEqual({ ok: false, message });
+    expect(parseExpression('share==1', 'counter', true)).toMatchObject({ ok: true, limit: 1 });
+    expect(parseExpression('share==1', 'trend', true)).toMatchObject({ ok: false });
   });
 
   it.each([

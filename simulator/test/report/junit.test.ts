@@ -1,13 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { escapeXml, renderJunit } from '../../src/report/junit.ts';
-import { buildSummary } from '../../src/report/summary.ts';
+import { buildSummary, verdictOf } from '../../src/report/summary.ts';
+import {
+  elementsOf,
+  junitMistakes,
+  parseXml,
+  resolveReferences,
+  type XmlElement,
+} from '../support/junit-10.ts';
 import { outcome } from './example.ts';
-
-/** What an XML parser makes of character data: references resolved (XML 1.0 §4.1). */
-function resolveReferences(text: string): string {
-  return text.replaceAll(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)));
-}
 
 /** XML 1.0 §2.2, as the standard writes it. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the standard's own table.
@@ -47,33 +49,8 @@ describe('escaping', () => {
   });
 });
 
-/** Reads our own subset strictly: throws on anything that is not properly nested. */
-function parse(xml: string): { name: string; attributes: Record<string, string>; text: string }[] {
-  const elements: { name: string; attributes: Record<string, string>; text: string }[] = [];
-  const open: typeof elements = [];
-  const token = /<(\/?)([a-z]+)((?: [a-zA-Z]+="[^"<]*")*)(\/?)>|([^<]+)/gy;
-  const body = xml.replace('<?xml version="1.0" encoding="UTF-8"?>\n', '');
-  let consumed = 0;
-  for (const [whole, close, name, attributes, empty, text] of body.matchAll(token)) {
-    consumed += whole.length;
-    if (text !== undefined) {
-      const owner = open.at(-1);
-      if (owner !== undefined) owner.text += resolveReferences(text);
-    } else if (close === '/') {
-      expect(open.pop()?.name).toBe(name);
-    } else {
-      const pairs = [...attributes!.matchAll(/ ([a-zA-Z]+)="([^"]*)"/g)];
-      const values = Object.fromEntries(
-        pairs.map(([, key, value]) => [key, resolveReferences(value!)]),
-      );
-      const element = { name: name!, attributes: values, text: '' };
-      elements.push(element);
-      if (empty !== '/') open.push(element);
-    }
-  }
-  expect(consumed).toBe(body.length);
-  expect(open).toEqual([]);
-  return elements;
+function parse(xml: string): XmlElement[] {
+  return elementsOf(parseXml(xml));
 }
 
 describe('the document', () => {
@@ -81,8 +58,8 @@ describe('the document', () => {
     const summary = buildSummary(outcome(3));
     const why = `&#10;reproduce: npx flotilla run scenarios/telemetry.yaml --seed 1058653044 --devices 1k --set &#39;fleets[0].qos=1&#39;`;
     expect(renderJunit(summary)).toBe(`<?xml version="1.0" encoding="UTF-8"?>
-<testsuites name="flotilla" tests="5" failures="2" errors="0" skipped="0" time="21.400">
-  <testsuite name="telemetry" tests="5" failures="2" errors="0" skipped="0" time="21.400" timestamp="2026-01-02T03:04:05">
+<testsuites name="flotilla" tests="5" failures="2" errors="0" time="21.400">
+  <testsuite name="telemetry" tests="5" failures="2" errors="0" time="21.400" skipped="0" timestamp="2026-01-02T03:04:05">
     <properties>
       <property name="seed" value="1058653044"/>
       <property name="devices" value="1000"/>
@@ -110,7 +87,6 @@ describe('the document', () => {
       interrupted: true,
       ledger: { ...good.ledger, observed: 8_399, duplicated: 7, balanced: false },
     };
-    const failures = parse(renderJunit(broken)).filter(({ name }) => name === 'failure');
     const dropped = {
       ...good.ledger,
       dropped: 3,
@@ -118,7 +94,8 @@ describe('the document', () => {
       balanced: false,
     };
     expect(renderJunit({ ...good, ledger: dropped })).toContain('dropped 3 (buffer full (3)) + ');
-    expect(failures.map(({ attributes }) => attributes.message)).toEqual([
+    const errors = parse(renderJunit(broken)).filter(({ name }) => name === 'error');
+    expect(errors.map(({ attributes }) => attributes.message)).toEqual([
       'produced 8400 is not observed 8399 + lost 0 + unseen 0 + unobservable 0 + dropped 0 + volatile 0 + pending 0',
       'interrupted',
     ]);
@@ -148,27 +125,118 @@ describe('the document', () => {
     );
   });
 
-  it('stays well-formed and counts right, whatever the names are', () => {
+  it('tells of a run that was not judged an error, and of no threshold that it failed', () => {
+    const blind = { ...outcome(3), judged: { ok: false, reason: 'blind\u0007' } as const };
+    const elements = parse(renderJunit(buildSummary(blind)));
+    expect(elements[0]?.attributes).toMatchObject({ tests: '6', failures: '0', errors: '1' });
+    expect(elements[1]?.attributes).toMatchObject({ skipped: '4' });
+    const [error] = elements.filter(({ name }) => name === 'error');
+    // XML 1.0 has no control characters.
+    expect(error?.attributes).toEqual({ type: 'judge', message: 'blind\ufffd' });
+  });
+
+  it('says of a threshold that it is implicit, of what its share is, and which fleets cross it', () => {
+    const good = buildSummary(outcome(0, []));
+    const thresholds = [
+      {
+        metric: 'devices_connected',
+        expression: 'share == 1',
+        value: 0.2,
+        whole: 500,
+        ok: false,
+        implicit: true,
+        fleets: ['meters'],
+      },
+    ] as const;
+    const elements = parse(renderJunit({ ...good, thresholds }));
+    const [failure] = elements.filter(({ name }) => name === 'failure');
+    expect(failure?.attributes.message).toBe(
+      'devices_connected: share == 1 (implicit): it is 0.2, of 500: meters',
+    );
+  });
+
+  it('is one that Jenkins takes, whatever the verdict and the names are', () => {
+    const text = fc.string({ unit: 'binary' });
     const result = fc.record({
-      metric: fc.string({ unit: 'binary' }),
-      expression: fc.string({ unit: 'binary' }),
+      metric: text,
+      expression: text,
       value: fc.oneof(fc.double(), fc.constant(null)),
       ok: fc.boolean(),
     });
     const good = buildSummary(outcome(0, []));
+    const ends = fc.record({
+      thresholds: fc.array(result),
+      scenario: text,
+      judged: fc.oneof(
+        fc.constant({ ok: true } as const),
+        text.map((reason) => ({ ok: false, reason }) as const),
+      ),
+      isCut: fc.boolean(),
+      abortedBy: fc.option(text, { nil: undefined }),
+      balanced: fc.boolean(),
+    });
     fc.assert(
-      fc.property(fc.array(result), fc.string({ unit: 'binary' }), (thresholds, scenario) => {
-        const elements = parse(renderJunit({ ...good, thresholds, scenario }));
+      fc.property(ends, ({ abortedBy, balanced, isCut, ...more }) => {
+        const summary = {
+          ...good,
+          ...more,
+          ledger: { ...good.ledger, balanced },
+          ...(isCut ? { interrupted: true } : {}),
+          ...(abortedBy === undefined ? {} : { abortedBy }),
+        };
+        const xml = renderJunit(summary);
+        expect(junitMistakes(xml)).toEqual([]);
+        const elements = parse(xml);
+        const has = (kind: string) => elements.some(({ name }) => name === kind);
+        const verdict = verdictOf(summary);
+        // A failure is a finding; without a verdict there is none.
+        expect(has('failure')).toBe(verdict === 'failed');
+        expect(has('error')).toBe(verdict === 'not judged' || verdict === 'interrupted');
         const cases = elements.filter(({ name }) => name === 'testcase');
-        const failures = elements.filter(({ name }) => name === 'failure');
-        const [suites] = elements;
-        expect(cases).toHaveLength(thresholds.length + 1);
-        expect(failures).toHaveLength(thresholds.filter(({ ok }) => !ok).length);
-        expect(suites!.attributes).toMatchObject({
-          tests: String(cases.length),
-          failures: String(failures.length),
-        });
+        expect(cases.length).toBeGreaterThan(summary.thresholds.length);
       }),
+      { numRuns: 300 },
     );
+  });
+});
+
+describe('the rules of junit-10.xsd', () => {
+  const report = (inside: string, attributes = 'name="a"') =>
+    `<?xml version="1.0" encoding="UTF-8"?>\n<testsuites ${attributes}>${inside}</testsuites>`;
+  const suite = (inside: string, sums = 'tests="1" failures="0" errors="0"') =>
+    `<testsuite name="a" ${sums}>${inside}</testsuite>`;
+
+  it.each([
+    ['skipped of all suites', report('', 'name="a" skipped="0"'), '<testsuites> has skipped'],
+    [
+      'a suite without a name',
+      report('<testsuite tests="0" failures="0" errors="0"/>'),
+      '<testsuite> has no name',
+    ],
+    [
+      'a case with an assertion count',
+      report(suite('<testcase name="a" assertions="1"/>')),
+      '<testcase> has assertions',
+    ],
+    ['a case out of a suite', report('<testcase name="a"/>'), '<testsuites> holds <testcase>'],
+    [
+      'a finding out of a case',
+      report(suite('<testcase name="a"/><error/>', 'tests="1" failures="0" errors="1"')),
+      '<testsuite> holds <error>',
+    ],
+    ['text in a case', report(suite('<testcase name="a">x</testcase>')), '<testcase> holds text'],
+    [
+      'a wrong sum',
+      report(suite('<testcase name="a"><failure/></testcase>')),
+      'failures is 0, not 1',
+    ],
+    ['a time with a unit', report('', 'name="a" time="3s"'), '<testsuites> takes 3s'],
+    [
+      'an unknown element',
+      report(suite('<testcase name="a"><info/></testcase>')),
+      '<info> is no element of a report',
+    ],
+  ])('refuse %s', (_, xml, mistake) => {
+    expect(junitMistakes(xml)).toContain(mistake);
   });
 });

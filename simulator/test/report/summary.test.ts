@@ -10,6 +10,8 @@ import {
   ledgerOf,
   reproduceCommand,
   type Summary,
+  unjudgedSummary,
+  verdictOf,
 } from '../../src/report/summary.ts';
 import { outcome, THRESHOLDS } from './example.ts';
 
@@ -39,6 +41,7 @@ describe('the summary', () => {
         overrides: ['--devices=1k', '--set=fleets[0].qos=1'],
         durationMs: 20_000,
       },
+      verdict: 'failed',
       passed: false,
       judged: { ok: true },
       thresholds: [
@@ -78,6 +81,63 @@ describe('the summary', () => {
   it('survives JSON', () => {
     const summary = buildSummary({ ...outcome(3), interrupted: true, abortedBy: CROSSED });
     expect(JSON.parse(JSON.stringify(summary))).toEqual(summary);
+  });
+
+  it('has one of four verdicts, each with its exit code; blindness goes before crossed limits', () => {
+    const blind = { ok: false, reason: 'the observer was blind' } as const;
+    const limits = fc.constantFrom(0, 3);
+    fc.assert(
+      fc.property(
+        limits,
+        fc.boolean(),
+        fc.boolean(),
+        fc.boolean(),
+        (lost, isBlind, isCut, isOver) => {
+          const summary = buildSummary({
+            ...outcome(lost, PASSING),
+            ...(isBlind ? { judged: blind } : {}),
+            ...(isCut ? { interrupted: true } : {}),
+            ...(isOver ? { abortedBy: CROSSED } : {}),
+          });
+          const failed = lost > 0 || isOver;
+          const [verdict, code] = isCut
+            ? ['interrupted', 130]
+            : isBlind
+              ? ['not judged', 1]
+              : failed
+                ? ['failed', 99]
+                : ['passed', 0];
+          expect([summary.verdict, verdictOf(summary), exitCode(summary)]).toEqual([
+            verdict,
+            verdict,
+            code,
+          ]);
+          expect(summary.passed).toBe(verdict === 'passed');
+          expect(summary.judged).toEqual(isBlind ? blind : { ok: true });
+        },
+      ),
+    );
+  });
+
+  it('of a run that could not start says why, and sums nothing up', () => {
+    const end = {
+      runId: 'r1',
+      interrupted: false,
+      startedAt: '2026-01-02T03:04:05.678Z',
+      wallMs: 12,
+    };
+    const summary = unjudgedSummary(outcome(0).loaded, { ...end, reason: 'no broker' });
+    expect(summary).toMatchObject({
+      verdict: 'not judged',
+      passed: false,
+      judged: { ok: false, reason: 'no broker' },
+      thresholds: [],
+      metrics: {},
+      scenario: 'telemetry',
+    });
+    expect(exitCode(summary)).toBe(1);
+    const cut = unjudgedSummary(outcome(0).loaded, { ...end, reason: 'x', interrupted: true });
+    expect(exitCode(cut)).toBe(130);
   });
 
   it('passes only a whole run with good thresholds and a balanced ledger', () => {

@@ -1,6 +1,7 @@
 import { stripVTControlCharacters } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { implicitThresholds } from '../../src/metrics/implicit.ts';
 import { Registry } from '../../src/metrics/registry.ts';
 import { buildSummary } from '../../src/report/summary.ts';
 import { renderSummary } from '../../src/report/terminal.ts';
@@ -77,6 +78,38 @@ describe('the summary in a terminal', () => {
     expect(lines.join('\n')).not.toContain('reproduce');
   });
 
+  it('tells what every run is asked in one line, and each that was crossed, with its fleets', () => {
+    const { fleets } = outcome(0).loaded.scenario;
+    const asked = implicitThresholds([], { fleets, rampMs: 0, durationMs: 20_000 });
+    const text = (lost: number, more: object = {}) => {
+      const whole = outcome(lost, [...THRESHOLDS.slice(1, 2), ...asked]);
+      return renderSummary(buildSummary({ ...whole, ...more }), PLAIN);
+    };
+    expect(text(0)).toContain(`
+  THRESHOLDS
+    ✓ messages_delivered  rate > 0.999  100%
+    ✓ implicit: devices_connected, messages_observed, messages_lost, messages_unseen,`);
+    expect(text(3)).toContain(`
+    ✓ messages_delivered  rate > 0.999  99.92%
+    ✗ messages_lost       count == 0    6       implicit: thermometers, doors
+    ✓ implicit: devices_connected, messages_observed, messages_unseen,`);
+    // What an early end leaves behind is no finding.
+    expect(text(3, { interrupted: true })).not.toContain('implicit');
+    expect(text(3, { interrupted: true })).toContain('  INTERRUPTED\n');
+  });
+
+  it('reads shares as parts of a whole, or as so much for each device', () => {
+    const thresholds = ['devices_connected', 'reconnects', 'messages_lost'].map((metric) => {
+      return { metric, expression: 'share < 1', abortOnFail: false, delayAbortMs: 0 };
+    });
+    const text = renderSummary(buildSummary(outcome(3, thresholds)), PLAIN);
+    expect(text).toContain(`
+    ✗ devices_connected  share < 1  100% (1,000 of 1,000)
+    ✓ reconnects         share < 1  0 per device
+    ✓ messages_lost      share < 1  0.07% (6 of 8,400)
+`);
+  });
+
   it('says why a run did not come to its end', () => {
     const abortedBy = { metric: 'reconnects', expression: 'count<1', value: 3, ok: false };
     const end = (more: object) =>
@@ -85,6 +118,11 @@ describe('the summary in a terminal', () => {
         .at(-3);
     expect(end({ interrupted: true })).toBe('  INTERRUPTED');
     expect(end({ abortedBy })).toBe('  FAILED: ended early by reconnects: count<1');
+    // Of a run that was not judged, what its figures seem to say is no reason.
+    const judged = { ok: false, reason: 'the observer was blind from second 5 on' };
+    expect(end({ judged, abortedBy })).toBe(
+      '  NOT JUDGED: the observer was blind from second 5 on',
+    );
   });
 
   it('explains each bad term of the ledger, and a ledger that does not balance', () => {
@@ -112,7 +150,7 @@ describe('the summary in a terminal', () => {
     1 message arrived more than once, as QoS 1 allows
     ✗ the terms add up to 1,999,915, not to 2,000,000: please report this, it is a bug of flotilla
 `);
-    expect(text).toContain('  FAILED: the ledger does not balance\n');
+    expect(text).toContain('  NOT JUDGED: the ledger does not balance\n');
     // One fleet needs no table of fleets, no data no numbers.
     expect(text).not.toContain('FLEETS');
     expect(text).not.toContain('THRESHOLDS');

@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { implicitThresholds } from '../../src/metrics/implicit.ts';
 import { loadScenario } from '../../src/scenario/load.ts';
 import { directory, FILE, GOOD, load, mistakes, TWO } from './scenario-file.ts';
 
@@ -41,7 +42,7 @@ describe('a good file', () => {
       durationMs: 20_000,
       settleMs: 30_000,
       timeline: [],
-      thresholds: [],
+      thresholds: implicitThresholds([], { ...scenario, durationMs: 20_000 }),
     });
     expect(digest).toBe(createHash('sha256').update(GOOD).digest('hex'));
     expect({ overrides, secrets, file }).toEqual({ overrides: [], secrets: [], file: FILE });
@@ -109,6 +110,7 @@ thresholds:
       thresholds: [
         { metric: 'reconnects', expression: 'count>0', abortOnFail: false, delayAbortMs: 0 },
         { metric: 'reconnects', expression: 'rate<1', abortOnFail: true, delayAbortMs: 5_000 },
+        ...implicitThresholds(['reconnects'], scenario),
       ],
     });
     expect(scenario.fleets[0]).toEqual({
@@ -412,9 +414,9 @@ duration: 20s
     [
       'thresholds: { messages_lost: [p(95)<5, 5, { threshold: x<1, abort: true }, {}] }',
       [
-        'f:8:31: thresholds.messages_lost[0]: unknown value "p(95)"; a counter is compared by count, rate, value',
+        'f:8:31: thresholds.messages_lost[0]: unknown value "p(95)"; a counter is compared by count, rate, value, share',
         'f:8:40: thresholds.messages_lost[1]: expected text or a map, got 5',
-        'f:8:56: thresholds.messages_lost[2].threshold: unknown value "x"; a counter is compared by count, rate, value',
+        'f:8:56: thresholds.messages_lost[2].threshold: unknown value "x"; a counter is compared by count, rate, value, share',
         'f:8:61: thresholds.messages_lost[2].abort: unknown member; did you mean "abortOnFail"?',
         'f:8:76: thresholds.messages_lost[3].threshold: is missing: expected text',
       ],
