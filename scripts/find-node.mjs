@@ -7,9 +7,9 @@
 // Plain JavaScript, because an older Node has to be able to read it.
 
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { InstallError, installApart } from './from-npm.mjs';
+import { cacheFolder, InstallError, installApart } from './from-npm.mjs';
 
 /** Node runs TypeScript as it is, without a flag or a warning, from here on; 23 warns. */
 export const NODE_SUPPORTED = '22.18 or later of 22, or 24 or later';
@@ -62,10 +62,10 @@ export function isSupported(version) {
   return major >= 24 || (major === 22 && minor >= 18);
 }
 
-/** The version that the program at `path` tells, or undefined when it does not run. */
-function versionOf(path) {
-  const { stdout } = spawnSync(path, ['--version'], { encoding: 'utf8' });
-  return stdout ? stdout.trim() : undefined;
+/** The version that the program at `path` tells, '' when it does not run; and why it does not. */
+function tryNode(path) {
+  const { stdout, stderr, error } = spawnSync(path, ['--version'], { encoding: 'utf8' });
+  return { version: (stdout ?? '').trim(), problem: (error?.message ?? stderr).trim() };
 }
 
 function nodeOnPath() {
@@ -73,7 +73,7 @@ function nodeOnPath() {
   return folders
     .map((folder) => join(folder, FILE))
     .filter((path) => path !== process.execPath && existsSync(path))
-    .find((path) => isSupported(versionOf(path) ?? ''));
+    .find((path) => isSupported(tryNode(path).version));
 }
 
 /** npm's binaries of Linux are for glibc, and Node tells in a report which C library it runs on. */
@@ -107,14 +107,22 @@ async function nodeFromNpm() {
     );
   }
   const { name, version } = found;
+  const cached = `node-${version}-${platform}`;
+  const inFolder = ['node_modules', name, 'bin', FILE];
+  const before = join(cacheFolder(), cached, ...inFolder);
+  if (isSupported(tryNode(before).version)) return before;
+  // What is there and does not run may be half of it, left by a full disk or a copied home.
+  rmSync(join(cacheFolder(), cached), { recursive: true, force: true });
   const folder = await installApart({
-    name: `node-${version}-${platform}`,
+    name: cached,
     lock: lockOf(found),
     text: `Getting Node ${version} from npm, as ${process.versions.node} is too old (once) …`,
   });
-  const path = join(folder, 'node_modules', name, 'bin', FILE);
-  if (!isSupported(versionOf(path) ?? '')) {
-    throw new InstallError(`${path} does not run on this machine.`, fixes);
+  const path = join(folder, ...inFolder);
+  const { version: told, problem } = tryNode(path);
+  if (!isSupported(told)) {
+    const why = problem === '' ? '' : `\n${problem}`;
+    throw new InstallError(`${path} does not run on this machine.${why}`, fixes);
   }
   return path;
 }

@@ -14,9 +14,25 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { homedir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 
-const QUIET = ['--loglevel=error', '--no-audit', '--no-fund', '--no-update-notifier'];
+const QUIET = ['--loglevel=error', '--no-json', '--no-audit', '--no-fund', '--no-update-notifier'];
+/** npm's own pauses add up to 70 s, before it tells that there is no network. */
+const RETRIES = [
+  '--fetch-retries=3',
+  '--fetch-retry-mintimeout=2000',
+  '--fetch-retry-maxtimeout=8000',
+];
+/** What a user's .npmrc may say otherwise, and then npm installs nothing, elsewhere, or half of it. */
+const AS_MEANT = [
+  '--no-dry-run',
+  '--no-global',
+  '--location=project',
+  '--workspaces=null',
+  '--package-lock',
+  '--bin-links',
+  '--install-strategy=hoisted',
+];
 /** What an outer npm tells its scripts about what it works on, which is not what ours works on. */
 const SCOPE =
   /^npm_config_(workspaces?|include_workspace_root|global|location|omit|include|dry_run)$/i;
@@ -28,6 +44,8 @@ const REDRAWN_INTERVAL_MS = 1_000;
 const UNFINISHED = '.unfinished-';
 const UNFINISHED_MS_MAX = 3_600_000;
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
+
 const windows = process.platform === 'win32';
 
 /** A problem with a cause that a person can mend: `message` says what, and `fixes` how. */
@@ -38,10 +56,19 @@ export class InstallError extends Error {
   }
 }
 
+/** Somebody stopped it, by `signal`, and knows why: to be ended by, and not to be explained. */
+export class Interrupted extends Error {
+  constructor(signal) {
+    super(`stopped by ${signal}`);
+    this.signal = signal;
+  }
+}
+
 /** Where this user's programs keep what they can fetch again. */
 export function cacheFolder() {
-  const { LOCALAPPDATA, XDG_CACHE_HOME } = process.env;
-  if (XDG_CACHE_HOME) return join(XDG_CACHE_HOME, 'flotilla');
+  const { LOCALAPPDATA, XDG_CACHE_HOME = '' } = process.env;
+  // A relative one is invalid and to be ignored (XDG Base Directory Specification).
+  if (isAbsolute(XDG_CACHE_HOME)) return join(XDG_CACHE_HOME, 'flotilla');
   if (windows) return join(LOCALAPPDATA || join(homedir(), 'AppData', 'Local'), 'flotilla');
   if (process.platform === 'darwin') return join(homedir(), 'Library', 'Caches', 'flotilla');
   return join(homedir(), '.cache', 'flotilla');
@@ -70,7 +97,7 @@ function npmCommand(node = process.execPath) {
 export async function runNpm(args, { cwd, text, progress, node }) {
   const [program, ...first] = npmCommand(node);
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !SCOPE.test(name)));
-  const child = spawn(program, [...first, ...args, ...QUIET], {
+  const child = spawn(program, [...first, ...args, ...AS_MEANT, ...RETRIES, ...QUIET], {
     cwd,
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -84,12 +111,20 @@ export async function runNpm(args, { cwd, text, progress, node }) {
     });
   }
   const stopShowing = show(text, progress);
+  // Who stops us stops npm; what it has left is cleared away before we end of the same signal.
+  let stoppedBy;
+  const stop = (signal) => {
+    stoppedBy = signal;
+    child.kill(signal);
+  };
+  for (const signal of SIGNALS) process.on(signal, stop);
   const outcome = await new Promise((resolve) => {
     child.once('error', (error) => resolve({ error }));
     child.once('close', (code, signal) => resolve({ code, signal }));
   });
+  for (const signal of SIGNALS) process.off(signal, stop);
   stopShowing();
-  if (outcome.signal) process.exit(1); // Interrupted: whoever did it knows why.
+  if (stoppedBy ?? outcome.signal) throw new Interrupted(stoppedBy ?? outcome.signal);
   if (outcome.code !== 0) throw explain(said.trim(), outcome.error, cwd);
 }
 
@@ -121,10 +156,24 @@ function explain(said, error, folder) {
     ]);
   }
   if (/EACCES|EPERM|EROFS/.test(said)) {
-    return new InstallError(`${said}\nFiles here cannot be written.`, [`Folder: ${folder}`]);
+    // Where npm says it, the path; in a home that is read-only it is that of npm's own cache.
+    const path = /npm \S+ path (.+)/.exec(said)?.[1] ?? folder;
+    const fixes = path.startsWith(folder)
+      ? ['Its files may be those of another user:  ls -l shows whose they are.']
+      : ["If that is npm's cache, give it another:  export npm_config_cache=/A/FOLDER/OF/YOURS"];
+    return new InstallError(`${said}\nThis cannot be written: ${path}`, fixes);
   }
-  if (/ENOSPC/.test(said)) {
-    return new InstallError('The disk is full.', ['About 500 MB are needed.']);
+  if (/ENOSPC|EDQUOT/.test(said)) {
+    return new InstallError(`The disk is full.`, [
+      `About 500 MB are needed, in ${folder}`,
+      'and in the cache of npm:  npm config get cache',
+    ]);
+  }
+  if (/ETARGET/.test(said)) {
+    return new InstallError(`${said}\nnpm found no such version.`, [
+      'If it takes none that is recent (before, min-release-age in a .npmrc):',
+      'npm_config_min_release_age=0 before the command asks for what the lock file names.',
+    ]);
   }
   return new InstallError(`${said}\nnpm failed (above).`, []);
 }

@@ -1,7 +1,7 @@
 // Installs what is missing in this checkout, and says nothing when nothing is.
 // Plain JavaScript, because the Node that runs it may be 18.
 
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { isMusl } from './find-node.mjs';
@@ -13,8 +13,21 @@ const NPM_MAJOR_MIN = 8;
 export const root = fileURLToPath(new URL('..', import.meta.url));
 const modules = join(root, 'node_modules');
 
-function readPackages(path) {
-  return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')).packages : {};
+/** The file at `path`, or undefined where it is missing or, as after a power cut, no JSON. */
+function readJson(path) {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function readLock(path) {
+  const { packages } = readJson(path) ?? {};
+  if (packages !== undefined) return packages;
+  throw new InstallError(`${path} cannot be read.`, [
+    'If a merge left it in conflict, take one side:  git checkout HEAD -- package-lock.json',
+  ]);
 }
 
 /** npm leaves out what is for another platform; of the others, `libc` tells musl from glibc. */
@@ -27,7 +40,7 @@ function isForThisPlatform({ os, cpu, libc }) {
 
 /** The entries of the lock file that are needed here: what may be missing is no binary of ours. */
 function wantedPackages(withDev) {
-  return Object.entries(readPackages(join(root, 'package-lock.json'))).filter(
+  return Object.entries(readLock(join(root, 'package-lock.json'))).filter(
     ([path, entry]) =>
       path.startsWith('node_modules/') &&
       (withDev || !(entry.dev || entry.devOptional)) &&
@@ -35,12 +48,25 @@ function wantedPackages(withDev) {
   );
 }
 
-/** True when node_modules holds what the lock file names, whoever installed it. */
-function isInstalled(withDev) {
-  const present = readPackages(join(modules, '.package-lock.json'));
-  return wantedPackages(withDev).every(
-    ([path, { version }]) => present[path]?.version === version && existsSync(join(root, path)),
-  );
+/** What of the lock file node_modules does not hold, whoever filled it: by path. */
+function missingPackages(withDev) {
+  const { packages: present = {} } = readJson(join(modules, '.package-lock.json')) ?? {};
+  return wantedPackages(withDev)
+    .filter(([path, { version, link }]) =>
+      link
+        ? !existsSync(join(root, path))
+        : present[path]?.version !== version ||
+          readJson(join(root, path, 'package.json'))?.version !== version,
+    )
+    .map(([path]) => path);
+}
+
+/** Takes away what npm believes to be whole and is not, and would leave as it is. */
+function removeDamaged(missing) {
+  const list = join(modules, '.package-lock.json');
+  // What an interrupted first install left may look complete, package by package.
+  if (readJson(list) === undefined) rmSync(modules, { recursive: true, force: true });
+  for (const path of missing) rmSync(join(root, path), { recursive: true, force: true });
 }
 
 function requireNpm() {
@@ -52,19 +78,67 @@ function requireNpm() {
   }
 }
 
+/** Present while somebody installs here, with the id of that process. */
+const TURN = join(root, '.installing');
+const TURN_INTERVAL_MS = 300;
+/** Between the file's creation and its content; longer, and its writer is gone. */
+const TURN_EMPTY_MS_MAX = 5_000;
+
+function isTurnTaken() {
+  try {
+    const id = Number(readFileSync(TURN, 'utf8'));
+    if (id === 0) return Date.now() - statSync(TURN).mtimeMs < TURN_EMPTY_MS_MAX;
+    process.kill(id, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM'; // That process is another user's.
+  }
+}
+
+/** Runs `action` when nobody else installs in this checkout: two would take away each other's. */
+async function inTurn(action) {
+  for (let told = false; ; ) {
+    try {
+      writeFileSync(TURN, String(process.pid), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if (error.code !== 'EEXIST') {
+        throw new InstallError(`${root} cannot be written: ${error.message}`, [
+          'Clone it as the user who runs it, or run as its owner:  npm start',
+        ]);
+      }
+    }
+    if (!isTurnTaken()) {
+      rmSync(TURN, { force: true });
+      continue;
+    }
+    if (!told) console.error('Waiting for another installation in this folder …');
+    told = true;
+    await new Promise((resolve) => setTimeout(resolve, TURN_INTERVAL_MS));
+  }
+  try {
+    await action();
+  } finally {
+    rmSync(TURN, { force: true });
+  }
+}
+
 /**
  * The dependencies of the commands, and for `dev` those of tests and checks as well, as `node`
  * will run them.
  */
 export async function installDependencies(node, dev) {
-  if (isInstalled(dev)) return;
+  if (missingPackages(dev).length === 0) return;
   requireNpm();
+  await inTurn(async () => {
+    if (missingPackages(dev).length > 0) await install(node, dev);
+  });
+}
+
+async function install(node, dev) {
   // Packages of the tests that are there stay there: `npm start` must not undo `npm test`.
   const withDev = dev || existsSync(join(modules, 'vitest'));
-  // What an interrupted first install left may look complete, package by package.
-  if (!existsSync(join(modules, '.package-lock.json'))) {
-    rmSync(modules, { recursive: true, force: true });
-  }
+  removeDamaged(missingPackages(withDev));
   const wanted = wantedPackages(withDev);
   const progress = () => {
     const count = wanted.filter(([path]) => existsSync(join(root, path, 'package.json'))).length;
@@ -78,6 +152,13 @@ export async function installDependencies(node, dev) {
     text: `Installing dependencies${withDev ? ', those of the tests included' : ''} (once) …`,
     progress,
   });
+  // npm is content where the download of an optional package failed, and binaries are such.
+  const missing = missingPackages(withDev);
+  if (missing.length === 0) return;
+  throw new InstallError(`npm ended well, but this is missing: ${missing.slice(0, 5).join(', ')}`, [
+    'Run the same command again; if that does not help, remove node_modules before.',
+    'What npm was told otherwise:  npm config list',
+  ]);
 }
 
 /** The lock file of the XS engine, which stands apart: it alone is compiled where it is installed. */
@@ -85,7 +166,7 @@ const ENGINE_LOCK = join(root, 'scripts/xs/engine-lock.json');
 
 /** The cache's folder of the XS engine. */
 export function engineFolder() {
-  const { version } = readPackages(ENGINE_LOCK)['node_modules/@agoric/xsnap'];
+  const { version } = readLock(ENGINE_LOCK)['node_modules/@agoric/xsnap'];
   return join(cacheFolder(), `xsnap-${version}`);
 }
 

@@ -7,13 +7,21 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { findNode, isSupported } from './find-node.mjs';
-import { InstallError } from './from-npm.mjs';
+import { InstallError, Interrupted } from './from-npm.mjs';
 
 /** Tells a person what `name` lacks and how to mend it, and fails. */
 export function explain(name, error) {
+  if (error instanceof Interrupted) return dieOf(error.signal);
   if (!(error instanceof InstallError)) throw error;
   console.error([`${name}: ${error.message}`, ...error.fixes].join('\n  '));
   process.exitCode = 1;
+}
+
+/** Ends as `signal` ends a process, which tells the caller's shell what happened. */
+function dieOf(signal) {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+  setTimeout(() => process.exit(128 + constants.signals[signal]), 100);
 }
 
 /** Runs `node file args`, and ends as that process ends. */
@@ -28,10 +36,7 @@ export function runUnder(node, file, args, options = {}) {
   });
   child.on('exit', (code, signal) => {
     if (signal === null) process.exit(code);
-    // Dying of the same signal tells the caller's shell what happened.
-    process.removeAllListeners(signal);
-    process.kill(process.pid, signal);
-    setTimeout(() => process.exit(128 + constants.signals[signal]), 100);
+    dieOf(signal);
   });
 }
 

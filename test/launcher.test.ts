@@ -171,6 +171,19 @@ describe('the launcher', () => {
     expect(readdirSync(cached)).toContain(young);
   });
 
+  test('gets it again where what is there does not run', async () => {
+    const cached = join(folder, 'half/flotilla');
+    await outcomeOf(startOld(['say'], { cache: 'half' }));
+    const [name = ''] = readdirSync(cached);
+    const [found = ''] = readdirSync(join(cached, name, 'node_modules'));
+    const node = join(cached, name, 'node_modules', found, 'bin/node');
+    rmSync(node);
+    writeFileSync(node, 'half of it', { mode: 0o755 });
+    const again = await outcomeOf(startOld(['say', 'it'], { cache: 'half' }));
+    expect(again.output).toContain(`${process.versions.node} it\n`);
+    expect(again.code).toBe(0);
+  });
+
   test('two that get it at once are both served', async () => {
     const both = [1, 2].map(() => outcomeOf(startOld(['say', 'it'], { cache: 'both' })));
     for (const { code } of await Promise.all(both)) expect(code).toBe(0);
@@ -181,6 +194,12 @@ describe('the launcher', () => {
     ['npm cannot reach its registry', { NPM_FAILS: 'npm error code ENOTFOUND' }, 'proxy'],
     ['the disk is full', { NPM_FAILS: 'npm error ENOSPC: no space left' }, 'disk is full'],
     ['what came does not run', { NPM_NODE: '/nonexistent' }, 'does not run on this machine'],
+    [
+      "npm's own cache cannot be written",
+      { NPM_FAILS: 'npm error code EACCES\nnpm error path /home/me/.npm' },
+      'npm_config_cache',
+    ],
+    ['npm takes no recent versions', { NPM_FAILS: 'npm error code ETARGET' }, 'min-release-age'],
     ['the cache cannot be written', { XDG_CACHE_HOME: '/dev/null' }, 'Set XDG_CACHE_HOME'],
   ])('says what to do when %s, and leaves nothing behind', async (_, env, remedy) => {
     for (const command of ['flotilla', 'flotilla-boot']) {
@@ -194,6 +213,20 @@ describe('the launcher', () => {
     if ('NPM_FAILS' in env) {
       expect(readdirSync(join(folder, `fails-${remedy}/flotilla`))).toEqual([]);
     }
+  });
+
+  test('tells why what came does not run', async () => {
+    const broken = join(folder, 'broken');
+    writeFileSync(broken, '#!/bin/sh\necho GLIBC_2.28 not found >&2; exit 1\n', { mode: 0o755 });
+    const env = { NPM_NODE: broken };
+    const { output } = await outcomeOf(startOld(['say'], { cache: 'broken-one', env }));
+    expect(output).toContain('GLIBC_2.28 not found');
+  });
+
+  test('takes a relative XDG_CACHE_HOME for none', async () => {
+    const env = { XDG_CACHE_HOME: 'relative', HOME: join(folder, 'home') };
+    expect((await outcomeOf(startOld(['say'], { env }))).code).toBe(0);
+    expect(readdirSync(join(folder, 'home'))).not.toEqual([]);
   });
 
   test.each([0, 1, 2, 99, 130])('passes on the exit code %i', async (code) => {
