@@ -194,10 +194,8 @@ async function tryTarballs(setUp: SetUp, index: number): Promise<void> {
   copyFileSync(join(root, 'scenarios/quickstart.yaml'), join(project, 'first.yaml'));
   giveAway(home.folder);
   run(home, `npm install --no-audit ${tarballs.join(' ')}`, {}, project);
-  // From its own lock file, from which npm once compiled what it had not compiled before. Not by
-  // `npm ci`: 12.2 refuses there the lock that it wrote of cbor-x alone.
-  rmSync(join(project, 'node_modules'), { recursive: true });
-  run(home, 'npm install --no-audit', {}, project);
+  // From its own lock file, from which npm once compiled what it had not compiled before.
+  run(home, 'npm ci --no-audit', {}, project);
   const output = run(home, 'npx flotilla run first.yaml --ci', {}, project);
   expectText(output, 'PASSED');
   expectText(output, `Node ${setUp.runsUnder}`);

@@ -145,6 +145,29 @@ describe.each(Object.entries(COMMANDS))('%s', (name, { folder, mistakes }) => {
     expect(await run(folder, given)).toEqual([2, '', told]);
   });
 
+  test('--help of every command has an example, and says what each option is', async () => {
+    // yargs ends the process when it has shown the help.
+    const exit = vi.spyOn(process, 'exit').mockImplementation((() => undefined) as () => never);
+    const waiting: string[][] = [[]];
+    let count = 0;
+    for (const words of waiting) {
+      vi.mocked(console.log).mockClear();
+      const [, help] = await run(folder, [...words, '--help']);
+      expect(exit).toHaveBeenLastCalledWith(0);
+      const typed = [name, ...words].join(' ');
+      const commands = [...help.matchAll(new RegExp(`^ {2}${typed} ([\\w-]+) `, 'gm'))];
+      if (help.includes('\nCommands:\n')) {
+        expect(commands.length, typed).toBeGreaterThan(1);
+        waiting.push(...commands.map(([, word = '']) => [...words, word]));
+      } else {
+        count += 1;
+        expect(help, typed).toContain('\nExamples:\n');
+      }
+      expect(help.match(/^ +(-\w, )?--[\w-]+ +\[.*/gm), typed).toBeNull();
+    }
+    expect(count).toBeGreaterThan(4);
+  });
+
   test('--version is that of its package', async () => {
     const { version } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'));
     expect(await run(folder, ['--version'])).toEqual([0, `${name} ${version}`, '']);

@@ -209,6 +209,17 @@ describe('the packages, installed into an empty folder', () => {
     }
   });
 
+  test('nothing comes with them that npm would compile or run', () => {
+    const modules = join(folder, 'node_modules');
+    const installed = readdirSync(modules, { recursive: true, encoding: 'utf8' });
+    const lock = readFileSync(join(folder, 'package-lock.json'), 'utf8');
+    const { packages } = JSON.parse(lock) as { packages: Record<string, object> };
+    expect(Object.keys(packages).length).toBeGreaterThan(built.length);
+    expect(installed.filter((path) => path.endsWith('binding.gyp'))).toEqual([]);
+    const scripts = Object.entries(packages).filter(([, each]) => 'hasInstallScript' in each);
+    expect(scripts.map(([path]) => path)).toEqual([]);
+  });
+
   test('links on their pages lead to what is in the package, or in the repository', () => {
     let linkCount = 0;
     for (const { package: published, workspace } of built) {

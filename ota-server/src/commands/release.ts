@@ -83,7 +83,8 @@ async function add({ deltaFrom, envelope: file, ...server }: AddArguments): Prom
 const listCommand: Command<ServerArguments> = {
   command: 'list',
   describe: 'List the releases of a server',
-  builder: (command) => serverOptions(command),
+  builder: (command) =>
+    serverOptions(command).example('$0 release list --json', 'for a machine that reads it'),
   handler: async (args) => {
     const answer = (await new ApiClient(args).get('/v1/releases')) as { releases: ReleaseView[] };
     if (args.json) console.log(JSON.stringify(answer.releases, undefined, 2));

@@ -73,7 +73,11 @@ const createCommand: Command<CreateArguments> = {
         })
         .option('spread', { type: 'string', describe: 'Opens the last wave evenly over 2d' })
         .option('timeout', { type: 'string', describe: 'Of a device that took the offer; 24h' })
-        .option('on-failure', { choices: ['stop', 'roll-back'] as const, default: 'stop' as const })
+        .option('on-failure', {
+          choices: ['stop', 'roll-back'] as const,
+          default: 'stop' as const,
+          describe: 'What too many failures lead to',
+        })
         .option('group', { type: 'string', describe: 'Only these groups of devices: lab,office' })
         .option('draft', { type: 'boolean', default: false, describe: 'Do not start it yet' })
         .option('file', { type: 'string', describe: 'JSON as POST /v1/rollouts takes it, instead' })
@@ -164,7 +168,8 @@ const statusCommand: Command<RolloutArguments & { watch: boolean }> = {
 const listCommand: Command<ServerArguments> = {
   command: 'list',
   describe: 'List the rollouts of a server',
-  builder: (command) => serverOptions(command),
+  builder: (command) =>
+    serverOptions(command).example('$0 rollout list --json', 'for a machine that reads it'),
   handler: async (args) => {
     const { rollouts } = (await new ApiClient(args).get('/v1/rollouts')) as {
       rollouts: (RolloutStatusView & { waveCount: number })[];
@@ -183,7 +188,11 @@ function operator(type: string, describe: string): Command<RolloutArguments> {
     command: `${type} <rollout>`,
     describe,
     builder: (command) =>
-      serverOptions(command.positional('rollout', { type: 'string', demandOption: true })),
+      serverOptions(
+        command
+          .positional('rollout', { type: 'string', demandOption: true, describe: 'Its id' })
+          .example(`$0 rollout ${type} 2.0.0-r1`, ''),
+      ),
     handler: async (args) => {
       const path = `/v1/rollouts/${encodeURIComponent(args.rollout)}/${type}`;
       print((await new ApiClient(args).post(path)) as RolloutStatusView, args.json);

@@ -43,7 +43,11 @@ export const serveCommand: Command<ServeArguments> = {
   describe: 'Serve updates: releases, devices and rollouts over HTTP, devices over MQTT too',
   builder: (command) =>
     command
-      .option('host', { type: 'string', default: '127.0.0.1' })
+      .option('host', {
+        type: 'string',
+        default: '127.0.0.1',
+        describe: 'Address to listen at; 0.0.0.0 = all',
+      })
       .option('port', {
         type: 'number',
         default: PORT_DEFAULT,

@@ -1,8 +1,20 @@
-// Items as deterministic CBOR (RFC 8949 §4.2.1), over the SDK's writer.
+// Items to deterministic CBOR (RFC 8949 §4.2.1) and back, over the SDK's writer and reader.
 
+import {
+  CborReader,
+  TYPE_ARRAY,
+  TYPE_BYTES,
+  TYPE_MAP,
+  TYPE_SIMPLE,
+  TYPE_TAG,
+  TYPE_TEXT,
+} from '@flotilla/sdk/codec/cbor-read';
 import { CborTag } from '@flotilla/sdk/codec/cbor-value';
 import {
+  SIMPLE_FALSE,
   SIMPLE_NULL,
+  SIMPLE_TRUE,
+  SIMPLE_UNDEFINED,
   writeArrayHead,
   writeBytes,
   writeInteger,
@@ -21,6 +33,20 @@ export type Item =
   | CborTag
   | readonly Item[]
   | ReadonlyMap<Item, Item>;
+
+/** Bytes that are not one item; the message says what is wrong, and where. */
+export class CborItemError extends Error {
+  override readonly name = 'CborItemError';
+}
+
+/** Of arrays, maps and tags within each other, in what is decoded. */
+const DEPTH_MAX = 16;
+const SIMPLE_VALUES: ReadonlyMap<number, boolean | null | undefined> = new Map([
+  [SIMPLE_FALSE, false],
+  [SIMPLE_TRUE, true],
+  [SIMPLE_NULL, null],
+  [SIMPLE_UNDEFINED, undefined],
+]);
 
 const HEAD_SIZE_MAX = 9;
 const NOTHING = new Uint8Array(0);
@@ -58,4 +84,50 @@ function isMap(item: readonly Item[] | ReadonlyMap<Item, Item>): item is Readonl
 function written(write: (target: Uint8Array) => number): Uint8Array {
   const target = new Uint8Array(Math.max(HEAD_SIZE_MAX, write(NOTHING)));
   return target.subarray(0, write(target));
+}
+
+/**
+ * The one item that `bytes` are: maps as Map, tags as CborTag, byte strings as copies. Any
+ * encoding is taken; a key that comes twice is not. Throws a CborItemError.
+ */
+export function decode(bytes: Uint8Array): unknown {
+  const reader = new CborReader();
+  reader.reset(bytes, 0, bytes.length);
+  const item = readItem(reader, DEPTH_MAX);
+  if (!reader.finish()) {
+    throw new CborItemError(`${reader.error} at byte ${reader.errorOffset}`);
+  }
+  return item;
+}
+
+/** Of no meaning where the reader has an error afterwards. */
+function readItem(reader: CborReader, depthMax: number): unknown {
+  if (!reader.read()) return undefined;
+  const { itemOffset, type, value } = reader;
+  if (type === TYPE_BYTES) return reader.bytes();
+  if (type === TYPE_TEXT) return reader.text();
+  if (type === TYPE_SIMPLE) {
+    if (!SIMPLE_VALUES.has(value)) reader.fail('unsupported-simple', itemOffset);
+    return SIMPLE_VALUES.get(value);
+  }
+  // A number.
+  if (type !== TYPE_ARRAY && type !== TYPE_MAP && type !== TYPE_TAG) return value;
+  if (depthMax === 0) return reader.fail('too-deep', itemOffset);
+  if (type === TYPE_TAG) return new CborTag(value, readItem(reader, depthMax - 1));
+  if (type === TYPE_MAP) return readMap(reader, value, depthMax - 1);
+  const members: unknown[] = [];
+  for (let index = 0; reader.more(value, index); index++)
+    members.push(readItem(reader, depthMax - 1));
+  return members;
+}
+
+function readMap(reader: CborReader, count: number, depthMax: number): Map<unknown, unknown> {
+  const map = new Map<unknown, unknown>();
+  for (let index = 0; reader.more(count, index); index++) {
+    const at = reader.offset;
+    const key = readItem(reader, depthMax);
+    if (map.has(key)) reader.fail('duplicate-key', at);
+    map.set(key, readItem(reader, depthMax));
+  }
+  return map;
 }

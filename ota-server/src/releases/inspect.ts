@@ -1,10 +1,10 @@
 // What envelopes say: to whoever trusts one of their signers (`readRelease`), and to people, verified
-// or not (`inspectEnvelope`). Both decode with cbor-x, not with the reader that devices have; a
-// release is what that reader makes of it.
+// or not (`inspectEnvelope`). Both decode the whole of it, which devices never do; a release is what
+// the reader of the devices makes of it.
 
 import { createHash } from 'node:crypto';
 import { isSameBytes } from '@flotilla/sdk/codec/bytes';
-import { CborReader } from '@flotilla/sdk/codec/cbor-read';
+import { CborTag } from '@flotilla/sdk/codec/cbor-value';
 import { nodeCrypto } from '@flotilla/sdk/node';
 import {
   authenticateManifest,
@@ -12,8 +12,7 @@ import {
   readManifest,
   type TrustedKey,
 } from '@flotilla/sdk/ota/manifest';
-import { Decoder, Tag } from 'cbor-x';
-import { encode } from './cbor.ts';
+import { CborItemError, decode, encode } from './cbor.ts';
 import { messageOf } from './messages.ts';
 import type { Release, ReleaseImage, ReleaseResult, VersionCondition } from './release.ts';
 import { COMPARISONS, compareVersions } from './version.ts';
@@ -43,14 +42,11 @@ export class EnvelopeError extends Error {
   override readonly name = 'EnvelopeError';
 }
 
-/** Of items within each other, and of try-each; devices take none in another. */
-const DEPTH_MAX = 16;
+/** Of try-each; devices take none in another. */
 const TRY_EACH_DEPTH_MAX = 4;
 const TAG_ENVELOPE = 107;
 const TAG_SIGN1 = 18;
 const U32_MAX = 0xffffffff;
-
-const decoder = new Decoder({ mapsAsObjects: false, useRecords: false });
 
 /** The release of an envelope that one of `keys` signed; never throws on hostile bytes. */
 export function readRelease(envelope: Uint8Array, keys: readonly TrustedKey[]): ReleaseResult {
@@ -117,7 +113,7 @@ function fulfilling({ comparison, version }: VersionCondition): string {
  * conditions stand between them. Throws an EnvelopeError where it is not one.
  */
 export function inspectEnvelope(envelope: Uint8Array): EnvelopeContent {
-  const members = mapOf('the envelope', taggedWith(TAG_ENVELOPE, decode(envelope)));
+  const members = mapOf('the envelope', taggedWith(TAG_ENVELOPE, decoded(envelope)));
   const [digestBytes, signature] = listOf('the authentication', nested(members.get(2)));
   const manifestBytes = members.get(3);
   const [, digest] = listOf('the digest', nested(digestBytes));
@@ -211,19 +207,12 @@ function conditionOf(parameter: unknown): VersionCondition | undefined {
   return { comparison, version: listOf('a version', parts).join('.') };
 }
 
-/** Decodes one well-formed item. */
-function decode(bytes: Uint8Array): unknown {
-  // cbor-x would make room for every array that a head promises.
-  const reader = new CborReader();
-  reader.reset(bytes, 0, bytes.length);
-  if (!reader.skip(DEPTH_MAX) || !reader.finish()) {
-    throw new EnvelopeError(`no SUIT envelope: ${reader.error} at byte ${reader.errorOffset}`);
-  }
+function decoded(bytes: Uint8Array): unknown {
   try {
-    // A copy: cbor-x leaves a property on what it is given.
-    return decoder.decode(new Uint8Array(bytes));
+    return decode(bytes);
   } catch (error) {
-    throw new EnvelopeError(`no SUIT envelope: ${(error as Error).message}`);
+    if (!(error instanceof CborItemError)) throw error;
+    throw new EnvelopeError(`no SUIT envelope: ${error.message}`);
   }
 }
 
@@ -231,11 +220,11 @@ function decode(bytes: Uint8Array): unknown {
 function nested(value: unknown): unknown {
   const bytes = bytesOf(value);
   if (bytes === undefined) throw new EnvelopeError('no SUIT envelope: a byte string is missing');
-  return decode(bytes);
+  return decoded(bytes);
 }
 
 function taggedWith(tag: number, value: unknown): unknown {
-  if (value instanceof Tag && value.tag === tag) return value.value;
+  if (value instanceof CborTag && value.tag === tag) return value.value;
   throw new EnvelopeError(`no SUIT envelope: tag ${tag} is missing`);
 }
 

@@ -2,13 +2,16 @@
 // They protect simulated devices only.
 
 import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import {
   readPublicKeyPem,
   type SigningKey,
   signingKeyOf,
 } from '@flotilla/bootloader-sim/node-crypto';
 import { privateKeyFrom } from '@flotilla/command-line/keys';
+import { readBounded } from '../bounded-file.ts';
+
+/** Bytes; a public key in PEM has 113. */
+const KEY_SIZE_MAX = 65_536;
 
 /** What a key is for: one that is taken must not open another door. */
 export type KeyPurpose =
@@ -37,7 +40,7 @@ export function createRunKey(seed: number, purpose: KeyPurpose): RunKey {
 
 /** The raw public key of a PEM file (`-----BEGIN PUBLIC KEY-----`); throws where it is none. */
 export function readPublicKey(file: string): Uint8Array {
-  return readPublicKeyPem(readFileSync(file, 'utf8'));
+  return readPublicKeyPem(readBounded(file, KEY_SIZE_MAX).toString('utf8'));
 }
 
 /** The public key as a PEM file has it. */

@@ -2,9 +2,10 @@
 // the place where it was made.
 
 import { createHash, randomInt } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Alias, type Document, LineCounter, parseDocument, visit } from 'yaml';
+import { readBounded } from '../bounded-file.ts';
 import { imageMistake, keyMistake } from '../firmware/user-files.ts';
 import { redact } from '../report/redact.ts';
 import { crossCheck } from './checks.ts';
@@ -26,6 +27,9 @@ export type { Overrides } from './draft.ts';
 
 /** Bytes; far beyond a scenario that a person writes. */
 const SCENARIO_SIZE_MAX = 1_048_576;
+
+/** Bytes; far beyond a chain of certificates. */
+const PEM_SIZE_MAX = 1_048_576;
 
 /** Aliases that a file may resolve to in total: a handful saves typing, thousands are a bomb. */
 const ALIAS_COUNT_MAX = 100;
@@ -112,7 +116,7 @@ function ciMistakes(
 
 function readScenario(file: string): Buffer {
   try {
-    return readFileSync(file);
+    return readBounded(file, SCENARIO_SIZE_MAX);
   } catch (error) {
     throw new ScenarioError([`${file}: ${readFailure(error)}`]);
   }
@@ -268,7 +272,10 @@ function withTlsFiles(source: Source, draft: Draft, broker: Broker): Broker {
     const path = ['broker', member];
     const fromFlag = draft.originOf(path)?.origin.kind === 'flag';
     try {
-      tls[member] = readFileSync(resolve(fromFlag ? '.' : dirname(source.file), value), 'utf8');
+      const file = resolve(fromFlag ? '.' : dirname(source.file), value);
+      const bytes = readBounded(file, PEM_SIZE_MAX);
+      if (bytes.length > PEM_SIZE_MAX) throw new Error('is larger than 1 MB');
+      tls[member] = bytes.toString('utf8');
     } catch (error) {
       const message = `cannot read ${show(value)}: ${readFailure(error)}`;
       unreadable.push(locate(source, draft, { path, message }));

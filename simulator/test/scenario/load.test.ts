@@ -279,6 +279,13 @@ describe('files that are no YAML', () => {
     expect(() => loadScenario(missing)).toThrow(`${missing}: no such file`);
   });
 
+  it('one without an end is read no further than it may be large', () => {
+    expect(() => loadScenario('/dev/zero')).toThrow('/dev/zero: is larger than 1 MB');
+    expect(mistakes(`${GOOD}broker: { url: mqtts://h, ca: /dev/zero }\n`)).toEqual([
+      'f:8:31: broker.ca: cannot read "/dev/zero": is larger than 1 MB',
+    ]);
+  });
+
   it('any text gives a scenario or mistakes, never another error', () => {
     const piece = fc.constantFrom(...'abc:-[]{}&*!|>\'"%@`,#? \n\t0.~'.split(''), 'name', 'fleets');
     fc.assert(
