@@ -38,6 +38,8 @@ export function checkDevice({ traits, version, play }: Subject): void {
       expect(new Set(sequences()).size).toBe(sequences().length);
       expect(decode(of('status')[0]!.payload)).toMatchObject({ state: 'online' });
 
+      // Telemetry that waited for the connection can be here before the subscription is.
+      await until('subscribed', () => wire.packets('broker', 'suback').length > 0);
       const request = encode({ cid: 'c1', command: 'ping' });
       await peer.publish(`devices/${id}/commands`, request);
       await until('the result', () => of('commands/c1/result').length === 1);
