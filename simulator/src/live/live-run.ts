@@ -318,8 +318,7 @@ export class LiveRun {
     const { timeline } = this.loaded.scenario;
     if (elapsedMs < FIRST_CONNECT_MS_MAX || timeline.length > 0) return;
     const workers = this.workers!;
-    if (workers.versions[4] + workers.versions[5] > 0 || registry.total('connect_failures') === 0)
-      return;
+    if (workers.isAnyConnected || registry.total('connect_failures') === 0) return;
     this.fail(
       `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(workers.failures)}`,
     );
@@ -327,8 +326,8 @@ export class LiveRun {
 
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
   private checkAnyConnect(): void {
-    const { failures, versions } = this.workers!;
-    if (this.interrupted || versions[4] + versions[5] > 0) return;
+    const { failures, isAnyConnected } = this.workers!;
+    if (this.interrupted || isAnyConnected) return;
     throw new RunError(`no device could connect: ${commonest(failures)}`);
   }
 
@@ -359,6 +358,8 @@ export class LiveRun {
       if (observed + received !== arrived) quietSince = observer.reportCount;
       arrived = observed + received;
       if (workers.reportCount < reportsNeeded || workers.pending > 0) continue;
+      // A short run can be over while the first devices still connect.
+      if (!workers.isAnyConnected && registry.total('connect_failures') === 0) continue;
       // How much subscribers are still to receive is known only at the end.
       const isAll = observed >= registry.total('messages_produced');
       if (isAll && !hasSubscribers(this.loaded.scenario)) return;

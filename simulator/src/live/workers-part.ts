@@ -134,6 +134,11 @@ export class WorkersPart {
     };
   }
 
+  /** Whether a broker ever accepted a device. */
+  get isAnyConnected(): boolean {
+    return this.versions[4] + this.versions[5] > 0;
+  }
+
   /** Of the worst. */
   get health(): Health {
     return worstHealth(this.reports.flatMap((report) => report?.health ?? []));
