@@ -18,6 +18,7 @@ class FlotillaLoad implements Load {
   private readonly start = startRun();
   private readonly clock = new RunClock(this.start);
   private scenario: unknown;
+  private count = 0;
   private readonly ports: MessagePort[] = [];
   private readonly results: Promise<WorkerResult>[] = [];
 
@@ -26,6 +27,7 @@ class FlotillaLoad implements Load {
   }
 
   prepare(count: number): void {
+    this.count = count;
     const { port: _, isWhole = false, ...fleet } = this.options;
     const set = scenarioOverrides({ count, isWhole, ...fleet });
     this.scenario = loadScenario(SCENARIO, { set }).scenario;
@@ -41,6 +43,7 @@ class FlotillaLoad implements Load {
       target: { host: '127.0.0.1', port: this.options.port },
       worker: 0,
       workerCount: 1,
+      connectedMs: new Int32Array(this.count).fill(-1),
       port: port2,
     };
     // Reports are taken and dropped, as the simulator's main thread would take them.

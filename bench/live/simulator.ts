@@ -10,7 +10,8 @@ export interface Account {
   readonly produced: number;
   /** Ranges of sequences. */
   readonly pending: readonly number[];
-  readonly dropped: readonly number[];
+  /** By cause. */
+  readonly dropped: Readonly<Record<string, readonly number[]>>;
 }
 
 export interface WorkerResult {
@@ -25,6 +26,8 @@ export interface WorkerTask {
   readonly target: { readonly host: string; readonly port: number };
   readonly worker: number;
   readonly workerCount: number;
+  /** By device, ms of the run; -1 = not yet. */
+  readonly connectedMs: Int32Array;
   readonly port: MessagePort;
 }
 
