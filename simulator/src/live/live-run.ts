@@ -13,14 +13,14 @@ import {
   thresholdPercentiles,
 } from '../metrics/thresholds.ts';
 import type { Outcome } from '../report/summary.ts';
-import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
 import { deviceCount, hasFirmware } from '../scenario/schema.ts';
 import { Child, moduleUrl } from './child.ts';
-import { Cleaner } from './cleaner.ts';
+import { cleanCommandOf } from './clean-command.ts';
 import { commonest, sumReasons } from './disconnect-reasons.ts';
 import { healthWarnings, worstHealth } from './health.ts';
 import { checkHost } from './host-guard.ts';
+import { Leftovers } from './leftovers.ts';
 import type {
   FromBroker,
   FromObserver,
@@ -41,6 +41,7 @@ import { runId } from './run-id.ts';
 import { settleLedger } from './settle-ledger.ts';
 import { needsShadow, ShadowPart } from './shadow-part.ts';
 import type { RemoteServer, UpdatePart } from './update-part.ts';
+import { pendingIn, protocolName, spokenIn } from './worker-reports.ts';
 
 export interface LiveRunOptions {
   /** Worker threads; default: all cores but one. */
@@ -59,8 +60,8 @@ export interface LiveRunOptions {
 
 /** How long no device at all may manage to connect before the run is given up. */
 const FIRST_CONNECT_MS_MAX = 12_000;
-/** After Ctrl-C: how long messages on their way may take. */
-const INTERRUPTED_SETTLE_MS = 2000;
+/** After Ctrl-C and the like: how long messages on their way may take. */
+const EARLY_SETTLE_MS = 2000;
 /**
  * The observer counts as done when so many of its reports, of four a second, tell nothing new. Not
  * after a time: on a busy machine that goes by without the observer having run at all.
@@ -89,8 +90,12 @@ export class LiveRun {
   private observerReport: ObserverReport | undefined;
   private observerReportCount = 0;
   private readonly warnings: string[] = [];
-  private interrupted = false;
+  /** When somebody interrupted it. */
+  private interruptedMs: number | undefined;
   private failed = false;
+  /** No device got through. */
+  private isRefused = false;
+  private leftovers: Leftovers | undefined;
   private abortedBy: ThresholdResult | undefined;
   /** Settles when sampling shall end early. */
   private readonly ending = Promise.withResolvers<void>();
@@ -112,19 +117,20 @@ export class LiveRun {
 
   /**
    * Runs the scenario to its end and accounts for every message. Rejects with `RunError` when it
-   * cannot start or a part of it dies.
+   * cannot start or a part of it dies; what can be removed from the broker is removed then too.
    */
   async execute(): Promise<Outcome> {
     const { scenario } = this.loaded;
+    const phase = (what: string) => this.options.onPhase?.(what);
     try {
       checkDuration(scenario.durationMs);
       checkOpenFiles(deviceCount(scenario));
-      const phase = (what: string) => this.options.onPhase?.(what);
       phase(scenario.broker === undefined ? 'starting a broker' : 'looking for the broker');
       const target = await this.orFail(this.findBroker());
       phase('starting the observer');
       this.startObserver(target);
       await this.orFail(this.observerReady.promise);
+      this.leftovers = new Leftovers({ scenario, run: this.run, target });
       if (needsShadow(scenario)) phase('starting the shadow service');
       await this.orFail(this.startShadow(target));
       if (hasFirmware(scenario)) phase('starting the update server');
@@ -140,31 +146,43 @@ export class LiveRun {
       await this.orFail(this.settle());
       phase('closing the accounts');
       const finished = await this.orFail(this.finish(results));
-      await this.cleanUp(target, finished.results);
+      await this.cleanUp(this.leftovers, finished.results);
       this.checkAnyConnect();
       return this.outcome(finished.results, finished.seen, durationMs);
+    } catch (error) {
+      phase('cleaning up');
+      await this.endParts();
+      throw await this.cleanAfter(error);
     } finally {
-      await this.pool?.destroy();
-      await this.updates?.stop();
-      for (const part of [this.observer, this.shadow, this.broker]) part?.stop();
+      await this.endParts();
     }
+  }
+
+  private async endParts(): Promise<void> {
+    await this.pool?.destroy();
+    await this.updates?.stop();
+    // Without this it would take the run for killed, and clean up.
+    this.observer?.send({ kind: 'finish' });
+    await Promise.all([this.observer, this.shadow, this.broker].map((part) => part?.stop()));
   }
 
   /** The command that removes what a killed run leaves behind; none for an embedded broker. */
   cleanCommand(): string | undefined {
-    const { broker, topics } = this.loaded.scenario;
-    if (broker === undefined) return undefined;
-    const template = topics === TOPICS_DEFAULT ? '' : ` --topics '${topics}'`;
-    return `npx flotilla clean --run ${this.run} --broker ${broker.url}${template}`;
+    return cleanCommandOf(this.loaded, this.run);
   }
 
-  /** Ends the run early and cleanly; its outcome says so. */
-  interrupt(): void {
-    this.interrupted = true;
+  /** True once the run ended and has removed all of its own from the broker. */
+  get isClean(): boolean {
+    return (this.leftovers?.count ?? 0) === 0;
+  }
+
+  /** Ends the run early and cleanly; its outcome says so. `exitCode` is for one that had not begun. */
+  interrupt(exitCode = 130): void {
+    this.interruptedMs ??= this.clock.monotonicMs();
     this.ending.resolve();
     // Before it began there is nothing to sum up, and a silent broker to wait for perhaps.
     if (this.beginMs === 0) {
-      this.failing.reject(new RunError('interrupted before the first device connected', 130));
+      this.failing.reject(new RunError('interrupted before the first device connected', exitCode));
     }
   }
 
@@ -352,8 +370,9 @@ export class LiveRun {
   private checkFirstConnect(registry: Registry, elapsedMs: number): void {
     const { timeline } = this.loaded.scenario;
     if (elapsedMs < FIRST_CONNECT_MS_MAX || timeline.length > 0) return;
-    const { 4: old, 5: present } = this.versionCounts();
+    const { 4: old, 5: present } = spokenIn(this.reports);
     if (old + present > 0 || registry.total('connect_failures') === 0) return;
+    this.isRefused = true;
     this.fail(
       `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.reasons())}`,
     );
@@ -361,10 +380,10 @@ export class LiveRun {
 
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
   private checkAnyConnect(): void {
-    const accepted = this.versionCounts();
-    const reasons = this.reasons();
-    if (this.interrupted || accepted[4] + accepted[5] > 0) return;
-    throw new RunError(`no device could connect: ${commonest(reasons)}`);
+    const accepted = spokenIn(this.reports);
+    if (this.interruptedMs !== undefined || accepted[4] + accepted[5] > 0) return;
+    this.isRefused = true;
+    throw new RunError(`no device could connect: ${commonest(this.reasons())}`);
   }
 
   private checkAbort(registry: Registry, elapsedMs: number): void {
@@ -378,19 +397,23 @@ export class LiveRun {
   /** Sampling ends; what is buffered or on its way still arrives, within a bound. */
   private async settle(): Promise<void> {
     this.tellWorkers({ kind: 'stop-sampling' });
-    const early = this.interrupted || this.abortedBy !== undefined;
-    const boundMs = early ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
-    const endMs = this.clock.monotonicMs() + boundMs;
+    const beginMs = this.clock.monotonicMs();
+    const boundMs = this.abortedBy === undefined ? this.loaded.scenario.settleMs : EARLY_SETTLE_MS;
+    // Also an interruption while it settles leaves little time.
+    const endMs = () => {
+      const fromMs = Math.max(beginMs, this.interruptedMs ?? Number.POSITIVE_INFINITY);
+      return Math.min(beginMs + boundMs, fromMs + EARLY_SETTLE_MS);
+    };
     // A report may have been under way when sampling ended, the one after it was not.
     const reportsNeeded = this.reportCount + 2 * this.workerCount;
     let observed = 0;
     let quietSince = this.observerReportCount;
-    while (!this.failed && this.clock.monotonicMs() < endMs) {
+    while (!this.failed && this.clock.monotonicMs() < endMs()) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const registry = this.merged();
       if (registry.total('messages_observed') !== observed) quietSince = this.observerReportCount;
       observed = registry.total('messages_observed');
-      if (this.reportCount < reportsNeeded || this.pending() > 0) continue;
+      if (this.reportCount < reportsNeeded || pendingIn(this.reports) > 0) continue;
       if (observed >= registry.total('messages_produced')) return;
       if (this.observerReportCount - quietSince >= QUIET_REPORTS) return;
     }
@@ -412,17 +435,21 @@ export class LiveRun {
   }
 
   /** Removes from the broker what the devices could not remove themselves. */
-  private async cleanUp(target: Target, results: readonly WorkerResult[]): Promise<void> {
-    const { broker, topics } = this.loaded.scenario;
-    const ids = results.flatMap(({ leftovers }) => leftovers);
-    if (broker === undefined || ids.length === 0) return;
-    const spoken = this.versionCounts();
-    const only = spoken[5] === 0 ? 4 : spoken[4] === 0 ? 5 : 0;
-    const observer = only === 5 ? [] : [`${this.run}-observer`];
-    const failed = await new Cleaner(target, topics, only).clean([...ids, ...observer]);
-    if (failed > 0) {
-      this.warnings.push(`${failed} clients left state at the broker: ${this.cleanCommand()}`);
-    }
+  private async cleanUp(leftovers: Leftovers, results: readonly WorkerResult[]): Promise<void> {
+    await leftovers.removeOf(
+      results.flatMap((each) => each.leftovers),
+      spokenIn(this.reports),
+    );
+    this.warnings.push(...leftovers.hints(this.cleanCommand()));
+  }
+
+  /** Of a run that failed: all of its connections have ended, some not as they should have. */
+  private async cleanAfter(error: unknown): Promise<unknown> {
+    if (this.isRefused || this.leftovers === undefined) return error;
+    await this.leftovers.removeAll(this.beginMs > 0, spokenIn(this.reports));
+    if (!(error instanceof RunError)) return error;
+    const lines = [error.message, ...this.leftovers.hints(this.cleanCommand())];
+    return new RunError(lines.join('\n'), error.exitCode);
   }
 
   // What came of it.
@@ -434,20 +461,6 @@ export class LiveRun {
     this.shadow?.addTo(registry);
     this.updates?.addTo(registry);
     return registry;
-  }
-
-  private pending(): number {
-    return this.reports.reduce((sum, report) => sum + (report?.pending ?? 0), 0);
-  }
-
-  /** Connections accepted, by MQTT version. */
-  private versionCounts(): Record<4 | 5, number> {
-    const counts = { 4: 0, 5: 0 };
-    for (const report of this.reports) {
-      counts[4] += report?.versions[4] ?? 0;
-      counts[5] += report?.versions[5] ?? 0;
-    }
-    return counts;
   }
 
   private reasons(): Reasons {
@@ -471,7 +484,7 @@ export class LiveRun {
       loaded,
       mode: 'live',
       broker: broker?.url ?? 'embedded',
-      protocol: this.protocol(),
+      protocol: protocolName(spokenIn(this.reports)),
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
       durationMs,
       ...updates?.results(),
@@ -486,15 +499,8 @@ export class LiveRun {
         warnings: [...healthWarnings(health, missed), ...this.warnings],
         disconnectReasons: this.reasons(),
       },
-      ...(this.interrupted ? { interrupted: true } : {}),
+      ...(this.interruptedMs === undefined ? {} : { interrupted: true }),
       ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),
     };
-  }
-
-  /** What was spoken, for people. */
-  private protocol(): string {
-    const counts = this.versionCounts();
-    const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
-    return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }
 }

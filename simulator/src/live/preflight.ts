@@ -10,10 +10,10 @@ import type { Target } from './messages.ts';
 /** A run that cannot start or cannot go on, for a reason that the user can mend. */
 export class RunError extends Error {
   override readonly name = 'RunError';
-  /** Of the process: 1 failed, 130 interrupted. */
-  readonly exitCode: 1 | 130;
+  /** Of the process: 1 failed, beyond 128 interrupted by a signal. */
+  readonly exitCode: number;
 
-  constructor(message: string, exitCode: 1 | 130 = 1) {
+  constructor(message: string, exitCode = 1) {
     super(message);
     this.exitCode = exitCode;
   }

@@ -4,6 +4,7 @@ import type { CounterName } from '../metrics/names.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { evaluate, type ThresholdResult } from '../metrics/thresholds.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
+import { shellCommand } from '../shell-command.ts';
 import type { AttackSummary, RolloutSummary } from './updates.ts';
 
 /** Where every produced message went. */
@@ -80,6 +81,26 @@ export interface Summary {
   readonly interrupted?: boolean;
   /** The threshold that ended the run early: `metric: expression`. */
   readonly abortedBy?: string;
+}
+
+/** What stands in place of a summary where a run could not start, or not go on. */
+export interface Failure {
+  readonly schemaVersion: 1;
+  /** Its name, or its file where that could not be read. */
+  readonly scenario: string;
+  readonly run: { readonly file: string };
+  readonly passed: false;
+  /** Why, in words. */
+  readonly error: string;
+  /** ISO 8601. */
+  readonly startedAt: string;
+}
+
+/** What a run came to. */
+export type Result = Summary | Failure;
+
+export function isFailure(result: Result): result is Failure {
+  return 'error' in result;
 }
 
 /** What a run hands over at its end. */
@@ -167,17 +188,6 @@ export function exitCode(summary: Summary): 0 | 1 | 99 | 130 {
 }
 
 /** The whole command that repeats a run, for a POSIX shell. */
-export function reproduceCommand(summary: Summary): string {
-  const { file, overrides } = summary.run;
-  const flags = [`--seed=${summary.seed}`, ...overrides].flatMap((flag) => {
-    // `--name value` reads better, but a value that begins with a dash would be a flag.
-    const [, name, value] = /^(--[a-z-]+)=([^-].*)$/s.exec(flag) ?? [];
-    return name === undefined ? [flag] : [name, value!];
-  });
-  return `npx flotilla run ${[file, ...flags].map(quote).join(' ')}`;
-}
-
-/** One word for a POSIX shell. */
-function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+export function reproduceCommand({ run, seed }: Summary): string {
+  return shellCommand(['npx', 'flotilla', 'run', run.file, `--seed=${seed}`, ...run.overrides]);
 }
