@@ -3,23 +3,26 @@
 import {
   type Argv,
   type Command,
+  CommandError,
   checkWhole,
   JSON_OPTION,
-  whenOutputCloses,
-  writeOutput,
 } from '@flotilla/command-line';
+import { cleanCommandOf } from '../live/clean-command.ts';
 import type { LiveRun } from '../live/live-run.ts';
+import { runId } from '../live/run-id.ts';
+import { removeRunRecord, writeRunRecord } from '../live/run-record.ts';
 import type { RemoteServer } from '../live/update-part.ts';
 import { columnsOf, hasColor, mayRedraw } from '../report/display.ts';
-import { renderJunit } from '../report/junit.ts';
 import { wrapLine } from '../report/layout.ts';
 import { type Goal, Progress } from '../report/progress.ts';
 import { redact } from '../report/redact.ts';
-import { buildSummary, exitCode, type Summary } from '../report/summary.ts';
+import { ResultFiles, renderJson } from '../report/result-files.ts';
+import { buildSummary, exitCode, type Failure, type Summary } from '../report/summary.ts';
 import { renderSummary } from '../report/terminal.ts';
 import { type LoadedScenario, loadScenario } from '../scenario/load.ts';
 import { deviceCount, type Scenario } from '../scenario/schema.ts';
 import { isRunId } from './clean.ts';
+import { Interruption } from './interruption.ts';
 
 interface RunArguments {
   scenario: string;
@@ -38,10 +41,6 @@ interface RunArguments {
   junit?: string;
   json: boolean;
 }
-
-/** npm passes Ctrl-C on a second time; a person needs longer to press it again. */
-const SECOND_INTERRUPT_MS = 500;
-const EXIT_INTERRUPTED = 130;
 
 export const runCommand: Command<RunArguments> = {
   command: 'run <scenario>',
@@ -97,12 +96,31 @@ function options(command: Argv): Argv {
     .example('$0 run my.yaml --json --duration 1m', 'for a machine that reads it')
     .epilogue(
       'Exit codes: 0 passed, 1 failed, 2 wrong usage or scenario, 99 a threshold was crossed, ' +
-        '130 interrupted.',
+        '130, 143, 129 interrupted (SIGINT, SIGTERM, SIGHUP).',
     );
 }
 
 async function run(args: RunArguments): Promise<void> {
-  const loaded = loadScenario(args.scenario, {
+  const startedAt = new Date().toISOString();
+  const files = new ResultFiles(args);
+  let loaded: LoadedScenario | undefined;
+  try {
+    loaded = load(args);
+    files.check();
+    await runScenario(loaded, args, files);
+  } catch (error) {
+    if (!(error instanceof OutputError)) {
+      reportFailure(error as Error, args, files, startedAt, loaded);
+    }
+    throw error;
+  }
+}
+
+/** The run came to its end, and not all that it has to say could be written. */
+class OutputError extends CommandError {}
+
+function load(args: RunArguments): LoadedScenario {
+  return loadScenario(args.scenario, {
     ci: args.ci,
     ...given('broker', args.broker),
     ...given('devices', args.devices),
@@ -110,11 +128,19 @@ async function run(args: RunArguments): Promise<void> {
     ...given('seed', args.seed),
     ...given('set', args.set),
   });
+}
+
+async function runScenario(
+  loaded: LoadedScenario,
+  args: RunArguments,
+  files: ResultFiles,
+): Promise<void> {
   const { scenario } = loaded;
+  const id = args.run ?? runId(scenario.seed);
+  const clean = cleanCommandOf(loaded, id);
   // Results go to stdout; what is for the eye while it runs goes to stderr.
   const stream = args.json ? process.stderr : process.stdout;
   const columns = columnsOf(stream) ?? Number.POSITIVE_INFINITY;
-  stream.write(`${wrapLine(titleOf(scenario), columns).join('\n')}\n\n`);
   const progress = new Progress({
     stream,
     redraws: mayRedraw(stream, process.env),
@@ -123,37 +149,46 @@ async function run(args: RunArguments): Promise<void> {
     ...given('goal', goalOf(scenario)),
     nowMs: () => performance.now(),
   });
+  const interruption = new Interruption(progress);
+  const title = wrapLine(titleOf(scenario, id), columns);
+  // A command is copied: it is no line to wrap.
+  if (clean !== undefined) title.push(`If it is killed: ${clean}`);
+  stream.write(`${title.join('\n')}\n\n`);
+  if (clean !== undefined) writeRunRecord(id, scenario.broker!.url, clean);
   let liveRun: LiveRun | undefined;
-  const stopListening = onInterrupt(() => liveRun, progress);
-  let summary: Summary;
   try {
     progress.start();
     progress.phase('loading');
-    liveRun = await createRun(loaded, args, progress);
-    summary = buildSummary(await liveRun.execute());
+    liveRun = await createRun(loaded, id, args, progress);
+    interruption.attach(liveRun);
+    const summary = buildSummary(await liveRun.execute());
+    progress.stop();
+    const code = summary.interrupted === true ? interruption.exitCode : undefined;
+    report(summary, loaded, args, files, code ?? exitCode(summary));
   } finally {
     progress.stop();
-    stopListening();
+    interruption.stop();
+    if (liveRun?.isClean !== false) removeRunRecord(id, process.pid);
   }
-  report(summary, loaded, args);
 }
 
-function titleOf(scenario: Scenario): string {
+function titleOf(scenario: Scenario, run: string): string {
   const devices = deviceCount(scenario).toLocaleString('en');
   const broker = scenario.broker?.url ?? 'an embedded broker';
-  return `${scenario.name}: ${devices} devices on ${broker}, seed ${scenario.seed}`;
+  return `${scenario.name}: ${devices} devices on ${broker}, seed ${scenario.seed}, run ${run}`;
 }
 
 /** Its libraries take half a second: the title is there before. */
 async function createRun(
   loaded: LoadedScenario,
+  run: string,
   args: RunArguments,
   progress: Progress,
 ): Promise<LiveRun> {
   const module = await import('../live/live-run.ts');
   return new module.LiveRun(loaded, {
     ...given('workers', args.workers),
-    ...given('run', args.run),
+    run,
     ...given('allowedHost', args.yesIMayLoad),
     ...given('otaServer', otaServerOf(args)),
     onProgress: (snapshot, elapsedMs) => progress.update(snapshot, elapsedMs),
@@ -184,13 +219,39 @@ function otaServerOf({ otaKey, otaServer: url }: RunArguments): RemoteServer | u
   return url === undefined || adminKey === undefined ? undefined : { url, adminKey };
 }
 
-function report(summary: Summary, { secrets }: LoadedScenario, args: RunArguments): void {
-  const json = redact(`${JSON.stringify(summary, undefined, 2)}\n`, secrets);
-  if (args.json) process.stdout.write(json);
-  else process.stdout.write(redact(renderSummary(summary, display()), secrets));
-  if (args.summaryExport !== undefined) writeOutput(args.summaryExport, json);
-  if (args.junit !== undefined) writeOutput(args.junit, redact(renderJunit(summary), secrets));
-  process.exitCode = exitCode(summary);
+function report(
+  summary: Summary,
+  { secrets }: LoadedScenario,
+  args: RunArguments,
+  files: ResultFiles,
+  code: number,
+): void {
+  const text = args.json ? renderJson(summary) : renderSummary(summary, display());
+  process.stdout.write(redact(text, secrets));
+  const mistakes = files.write(summary, secrets);
+  if (mistakes.length > 0) throw new OutputError(mistakes.join('\n'), code === 0 ? 1 : code);
+  process.exitCode = code;
+}
+
+/** A machine that waits for the result of a run that has none gets the reason. */
+function reportFailure(
+  error: Error,
+  args: RunArguments,
+  files: ResultFiles,
+  startedAt: string,
+  loaded: LoadedScenario | undefined,
+): void {
+  const failure: Failure = {
+    schemaVersion: 1,
+    scenario: loaded?.scenario.name ?? args.scenario,
+    run: { file: args.scenario },
+    passed: false,
+    error: error.message,
+    startedAt,
+  };
+  const secrets = loaded?.secrets ?? [];
+  if (args.json) process.stdout.write(redact(renderJson(failure), secrets));
+  for (const mistake of files.write(failure, secrets)) console.error(`flotilla: ${mistake}`);
 }
 
 function display(): { color: boolean; columns?: number } {
@@ -208,44 +269,6 @@ function goalOf({ endAfterRolloutsMs, fleets }: Scenario): Goal | undefined {
   }
   const updated = fleets.filter(({ firmware }) => firmware !== undefined);
   return { metric: 'devices_updated', word: 'updated', fleets: names(updated) };
-}
-
-/**
- * The first Ctrl-C ends the run cleanly, a later one the process; when nobody reads any more what it
- * prints, the run ends cleanly too. Returns how to stop.
- */
-function onInterrupt(current: () => LiveRun | undefined, progress: Progress): () => void {
-  let firstMs: number | undefined;
-  const listener = () => {
-    const liveRun = current();
-    if (liveRun === undefined) {
-      progress.stop();
-      process.stderr.write('\nflotilla: interrupted before the first device connected\n');
-      process.exit(EXIT_INTERRUPTED);
-    } else if (firstMs === undefined) {
-      firstMs = Date.now();
-      progress.clear();
-      process.stderr.write('\nStopping cleanly; press Ctrl-C again to stop at once.\n');
-      liveRun.interrupt();
-    } else if (Date.now() - firstMs > SECOND_INTERRUPT_MS) {
-      progress.stop();
-      const hint = liveRun.cleanCommand();
-      if (hint !== undefined) process.stderr.write(`\nWhat is left at the broker: ${hint}\n`);
-      process.exit(EXIT_INTERRUPTED);
-    }
-  };
-  process.on('SIGINT', listener);
-  process.on('SIGTERM', listener);
-  const stopWatching = whenOutputCloses(() => {
-    const liveRun = current();
-    if (liveRun === undefined) process.exit(EXIT_INTERRUPTED);
-    liveRun.interrupt();
-  });
-  return () => {
-    stopWatching();
-    process.off('SIGINT', listener);
-    process.off('SIGTERM', listener);
-  };
 }
 
 function given<Name extends string, Value>(

@@ -2,7 +2,7 @@
 // and one more when the run ended early.
 
 import type { ThresholdResult } from '../metrics/thresholds.ts';
-import { type Ledger, reproduceCommand, type Summary } from './summary.ts';
+import { type Failure, type Ledger, reproduceCommand, type Summary } from './summary.ts';
 
 interface TestCase {
   readonly name: string;
@@ -21,12 +21,7 @@ export function renderJunit(summary: Summary): string {
   const failures = cases.filter(({ failure }) => failure !== undefined).length;
   const time = (performance.wallMs / 1000).toFixed(3);
   const totals = { tests: cases.length, failures, errors: 0, skipped: 0, time };
-  const suite = {
-    name: scenario,
-    ...totals,
-    // The schema of Jenkins and others: no fraction, no zone.
-    timestamp: performance.startedAt.replace(/(\.\d+)?Z$/, ''),
-  };
+  const suite = { name: scenario, ...totals, timestamp: timestampOf(performance.startedAt) };
   const properties = { seed, devices, broker, scenarioDigest: summary.run.scenarioDigest };
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
@@ -42,6 +37,30 @@ export function renderJunit(summary: Summary): string {
     '</testsuites>',
     '',
   ].join('\n');
+}
+
+/** The whole document of a run that came to no summary: one test case, an error. */
+export function renderJunitError({ error, run, scenario, startedAt }: Failure): string {
+  const totals = { tests: 1, failures: 0, errors: 1, skipped: 0, time: '0.000' };
+  const suite = { name: scenario, ...totals, timestamp: timestampOf(startedAt) };
+  const testCase = { name: 'the run came to its end', classname: scenario, time: '0.000' };
+  const text = escapeXml(`${error}\n${run.file}`);
+  return [
+    '<?xml version="1.0" encoding="UTF-8"?>',
+    `<testsuites${attributes({ name: 'flotilla', ...totals })}>`,
+    `  <testsuite${attributes(suite)}>`,
+    `    <testcase${attributes(testCase)}>`,
+    `      <error${attributes({ type: 'run', message: error })}>${text}</error>`,
+    '    </testcase>',
+    '  </testsuite>',
+    '</testsuites>',
+    '',
+  ].join('\n');
+}
+
+/** The schema of Jenkins and others: no fraction, no zone. */
+function timestampOf(iso: string): string {
+  return iso.replace(/(\.\d+)?Z$/, '');
 }
 
 function renderCase({ name, failure }: TestCase, summary: Summary): string[] {

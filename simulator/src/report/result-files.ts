@@ -1,0 +1,67 @@
+// The files that a run writes its result to: tried before the run, and each written whatever
+// happens to the others.
+
+import { CommandError, checkOutput, writeOutput } from '@flotilla/command-line';
+import { renderJunit, renderJunitError } from './junit.ts';
+import { redact } from './redact.ts';
+import { isFailure, type Result } from './summary.ts';
+
+/** As they were given. */
+export interface ResultPaths {
+  readonly summaryExport?: string | undefined;
+  readonly junit?: string | undefined;
+}
+
+interface ResultFile {
+  readonly path: string;
+  readonly render: (result: Result) => string;
+}
+
+export class ResultFiles {
+  private files: readonly ResultFile[];
+
+  constructor({ junit, summaryExport }: ResultPaths) {
+    this.files = [
+      ...(summaryExport === undefined ? [] : [{ path: summaryExport, render: renderJson }]),
+      ...(junit === undefined ? [] : [{ path: junit, render: renderXml }]),
+    ];
+  }
+
+  /** Throws a CommandError that names those that cannot be written; the others still can. */
+  check(): void {
+    const mistakes = this.each(({ path }) => checkOutput(path));
+    if (mistakes.size === 0) return;
+    this.files = this.files.filter((file) => !mistakes.has(file));
+    throw new CommandError([...mistakes.values()].join('\n'));
+  }
+
+  /** Returns what went wrong, a line for each file. */
+  write(result: Result, secrets: readonly string[]): string[] {
+    const mistakes = this.each(({ path, render }) => {
+      writeOutput(path, redact(render(result), secrets));
+    });
+    return [...mistakes.values()];
+  }
+
+  private each(act: (file: ResultFile) => void): Map<ResultFile, string> {
+    const mistakes = new Map<ResultFile, string>();
+    for (const file of this.files) {
+      try {
+        act(file);
+      } catch (error) {
+        if (!(error instanceof CommandError)) throw error;
+        mistakes.set(file, error.message);
+      }
+    }
+    return mistakes;
+  }
+}
+
+/** The one document that `--json` prints too. */
+export function renderJson(result: Result): string {
+  return `${JSON.stringify(result, undefined, 2)}\n`;
+}
+
+function renderXml(result: Result): string {
+  return isFailure(result) ? renderJunitError(result) : renderJunit(result);
+}
