@@ -22,14 +22,15 @@ export class Interruption {
   exitCode: number | undefined;
   private readonly progress: Progress;
   private liveRun: LiveRun | undefined;
-  private firstMs = 0;
+  /** When the first signal came. */
+  private firstMs: number | undefined;
   private readonly stopWatching: () => void;
 
   /** Listens from now on. */
   constructor(progress: Progress) {
     this.progress = progress;
     for (const signal of ENDING_SIGNALS) process.on(signal, this.onSignal);
-    this.stopWatching = whenOutputCloses(() => this.begin('SIGINT'));
+    this.stopWatching = whenOutputCloses(() => this.begin(exitCodeOf('SIGINT')));
   }
 
   /** What it is about; libraries are loaded before there is a run. */
@@ -45,12 +46,12 @@ export class Interruption {
 
   private readonly onSignal = (signal: EndingSignal): void => {
     const nowMs = performance.now();
-    if (this.exitCode === undefined) {
+    if (this.firstMs === undefined) {
       this.firstMs = nowMs;
       this.progress.clear();
       const again = signal === 'SIGINT' ? '; press Ctrl-C again to stop at once' : '';
       process.stderr.write(`\nStopping cleanly${again}.\n`);
-      this.begin(signal);
+      this.begin(exitCodeOf(signal));
     } else if (nowMs - this.firstMs > SECOND_MS) {
       this.progress.stop();
       const hint = this.liveRun?.cleanCommand();
@@ -59,8 +60,8 @@ export class Interruption {
     }
   };
 
-  private begin(signal: EndingSignal): void {
-    this.exitCode ??= exitCodeOf(signal);
-    this.liveRun?.interrupt(this.exitCode);
+  private begin(exitCode: number): void {
+    this.exitCode = exitCode;
+    this.liveRun?.interrupt(exitCode);
   }
 }

@@ -209,53 +209,45 @@ describe.skipIf(!hasMosquitto('runs whose process group is told to end'))('a gro
     },
   );
 
-  test.each(VERSIONS)(
-    'SIGTERM while a run starts over MQTT %s',
-    PATIENCE,
-    async (version) => {
-      const broker = await startBroker();
-      const name = `start${version.slice(0, 1)}`;
-      const [json, junit] = [join(folder, `${name}.json`), join(folder, `${name}.xml`)];
-      // It accepts connections, and then hears nothing any more.
-      await broker.kill('SIGSTOP');
-      const args = ['--summary-export', json, '--junit', junit];
-      const run = startRun(name, broker, { version, args });
-      await run.until(() => {
-        return run.output.includes('If it is killed') && descendantsOf(run.process.pid!).length > 0;
-      });
-      const children = descendantsOf(run.process.pid!);
-      run.tell('SIGTERM');
-      expect(await run.code()).toBe(143);
-      expect(await survivorsOf(children)).toEqual([]);
-      expect(run.records()).toEqual([]);
-      await broker.kill('SIGCONT');
-      expect(await statusesAt(broker, name)).toEqual([]);
-      expect(await sessionsAt(broker, idsOf(name))).toEqual([]);
-      const error = 'interrupted before the first device connected';
-      expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({ passed: false, error });
-      expect(readFileSync(junit, 'utf8')).toContain(`<error type="run" message="${error}">`);
-    },
-  );
+  test.each(VERSIONS)('SIGTERM while a run starts over MQTT %s', PATIENCE, async (version) => {
+    const broker = await startBroker();
+    const name = `start${version.slice(0, 1)}`;
+    const [json, junit] = [join(folder, `${name}.json`), join(folder, `${name}.xml`)];
+    // It accepts connections, and then hears nothing any more.
+    await broker.kill('SIGSTOP');
+    const args = ['--summary-export', json, '--junit', junit];
+    const run = startRun(name, broker, { version, args });
+    await run.until(() => {
+      return run.output.includes('If it is killed') && descendantsOf(run.process.pid!).length > 0;
+    });
+    const children = descendantsOf(run.process.pid!);
+    run.tell('SIGTERM');
+    expect(await run.code()).toBe(143);
+    expect(await survivorsOf(children)).toEqual([]);
+    expect(run.records()).toEqual([]);
+    await broker.kill('SIGCONT');
+    expect(await statusesAt(broker, name)).toEqual([]);
+    expect(await sessionsAt(broker, idsOf(name))).toEqual([]);
+    const error = 'interrupted before the first device connected';
+    expect(JSON.parse(readFileSync(json, 'utf8'))).toMatchObject({ passed: false, error });
+    expect(readFileSync(junit, 'utf8')).toContain(`<error type="run" message="${error}">`);
+  });
 
-  test.each(VERSIONS)(
-    'SIGTERM while a run settles over MQTT %s',
-    PATIENCE,
-    async (version) => {
-      const broker = await sharedBroker();
-      const name = `settle${version.slice(0, 1)}`;
-      // What is buffered in an outage that lasts cannot be sent.
-      const more = ['settle: 200s', 'timeline: [{ at: 1s, outage: { for: 200s } }]'];
-      const run = startRun(name, broker, { version, duration: '3s', more });
-      await run.until(() => run.output.includes('settling'));
-      const children = descendantsOf(run.process.pid!);
-      run.tell('SIGTERM');
-      expect(await run.code()).toBe(143);
-      expect(run.output).toContain('INTERRUPTED');
-      expect(await statusesAt(broker, name)).toEqual([]);
-      expect(await sessionsAt(broker, idsOf(name))).toEqual([]);
-      expect(await survivorsOf(children)).toEqual([]);
-    },
-  );
+  test.each(VERSIONS)('SIGTERM while a run settles over MQTT %s', PATIENCE, async (version) => {
+    const broker = await sharedBroker();
+    const name = `settle${version.slice(0, 1)}`;
+    // What is buffered in an outage that lasts cannot be sent.
+    const more = ['settle: 200s', 'timeline: [{ at: 1s, outage: { for: 200s } }]'];
+    const run = startRun(name, broker, { version, duration: '3s', more });
+    await run.until(() => run.output.includes('settling'));
+    const children = descendantsOf(run.process.pid!);
+    run.tell('SIGTERM');
+    expect(await run.code()).toBe(143);
+    expect(run.output).toContain('INTERRUPTED');
+    expect(await statusesAt(broker, name)).toEqual([]);
+    expect(await sessionsAt(broker, idsOf(name))).toEqual([]);
+    expect(await survivorsOf(children)).toEqual([]);
+  });
 
   test('SIGTERM under an older Node, where it comes twice', PATIENCE, async () => {
     const broker = await sharedBroker();
@@ -283,48 +275,40 @@ describe.skipIf(!hasMosquitto('Ctrl-C pressed twice'))('Ctrl-C', () => {
     expect(await statusesAt(broker, 'twice')).toEqual([]);
   });
 
-  test(
-    'pressed again ends the run at once, and says how to clean up',
-    PATIENCE,
-    async () => {
-      const broker = await startBroker();
-      const run = startRun('again', broker);
-      await run.until(async () => (await statusesAt(broker, 'again')).length === COUNT);
-      // Nobody can take leave of it.
-      await broker.kill('SIGSTOP');
-      const children = descendantsOf(run.process.pid!);
-      while (run.process.exitCode === null) {
-        run.tell('SIGINT');
-        await sleep(1200);
-      }
-      expect(await run.code()).toBe(130);
-      expect(run.output).not.toContain('INTERRUPTED');
-      const command = `npx flotilla clean --run again --broker ${broker.url}`;
-      expect(run.output).toContain(`What is left at the broker: ${command}\n`);
-      await broker.kill('SIGCONT');
-      await until(() => !children.some(isAlive));
-    },
-  );
+  test('pressed again ends the run at once, and says how to clean up', PATIENCE, async () => {
+    const broker = await startBroker();
+    const run = startRun('again', broker);
+    await run.until(async () => (await statusesAt(broker, 'again')).length === COUNT);
+    // Nobody can take leave of it.
+    await broker.kill('SIGSTOP');
+    const children = descendantsOf(run.process.pid!);
+    while (run.process.exitCode === null) {
+      run.tell('SIGINT');
+      await sleep(1200);
+    }
+    expect(await run.code()).toBe(130);
+    expect(run.output).not.toContain('INTERRUPTED');
+    const command = `npx flotilla clean --run again --broker ${broker.url}`;
+    expect(run.output).toContain(`What is left at the broker: ${command}\n`);
+    await broker.kill('SIGCONT');
+    await until(() => !children.some(isAlive));
+  });
 });
 
 describe.skipIf(!hasMosquitto('runs that are killed'))('a run that is killed', () => {
-  test.each(VERSIONS)(
-    'is cleaned up after by its observer: MQTT %s',
-    PATIENCE,
-    async (version) => {
-      const broker = await sharedBroker();
-      const name = `kill${version.slice(0, 1)}`;
-      const run = startRun(name, broker, { version });
-      await run.until(async () => (await statusesAt(broker, name)).length === COUNT);
-      const children = descendantsOf(run.process.pid!);
-      run.tell('SIGKILL');
-      await run.closed;
-      await until(() => !children.some(isAlive));
-      expect(await statusesAt(broker, name)).toEqual([]);
-      expect(await sessionsAt(broker, idsOf(name))).toEqual([]);
-      expect(run.records()).toEqual([]);
-    },
-  );
+  test.each(VERSIONS)('is cleaned up after by its observer: MQTT %s', PATIENCE, async (version) => {
+    const broker = await sharedBroker();
+    const name = `kill${version.slice(0, 1)}`;
+    const run = startRun(name, broker, { version });
+    await run.until(async () => (await statusesAt(broker, name)).length === COUNT);
+    const children = descendantsOf(run.process.pid!);
+    run.tell('SIGKILL');
+    await run.closed;
+    await until(() => !children.some(isAlive));
+    expect(await statusesAt(broker, name)).toEqual([]);
+    expect(await sessionsAt(broker, idsOf(name))).toEqual([]);
+    expect(run.records()).toEqual([]);
+  });
 
   test('with all of its processes is named by `flotilla clean`', PATIENCE, async () => {
     const broker = await sharedBroker();
