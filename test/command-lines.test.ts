@@ -26,7 +26,16 @@ const COMMANDS: Readonly<Record<string, { folder: string; mistakes: Mistake[] }>
         ['<values> is missing: flotilla shadow set <device> <values..>'],
         ' shadow set',
       ],
-      ['clean', ['--run is missing', '--broker is missing'], ' clean'],
+      [
+        'clean --topics x/{id}/{topic}',
+        ['--run is missing: flotilla clean alone names the runs left behind'],
+        ' clean',
+      ],
+      [
+        'clean --run r1',
+        ['--broker is missing: where the run was, or --scenario, which says so'],
+        ' clean',
+      ],
       [
         'run a.yaml --device 5 --bar',
         ['Unknown option: --device. Did you mean --devices?', 'Unknown option: --bar'],

@@ -2,7 +2,9 @@
 // file or one clear line.
 
 import {
+  accessSync,
   closeSync,
+  constants,
   fstatSync,
   fsyncSync,
   lstatSync,
@@ -39,10 +41,14 @@ const CAUSES: Readonly<Record<string, string>> = {
   EEXIST: 'is there already; it is not overwritten',
 };
 
+/** What went wrong with a file, in words. */
+export function causeOf({ code = '', message }: NodeJS.ErrnoException): string {
+  return CAUSES[code] ?? message;
+}
+
 function failure(path: string, error: unknown): CommandError {
   if (error instanceof CommandError) return error;
-  const { code = '', message } = error as NodeJS.ErrnoException;
-  return new CommandError(`${path}: ${CAUSES[code] ?? message}`);
+  return new CommandError(`${path}: ${causeOf(error as NodeJS.ErrnoException)}`);
 }
 
 /** A pipe or a device could hang or never end, and must not be replaced by a file. */
@@ -126,7 +132,7 @@ export function replaceFile(path: string, bytes: Uint8Array): void {
     const stats = statSync(path, { throwIfNoEntry: false });
     if (stats !== undefined) checkRegular(path, stats);
     const target = stats === undefined ? path : realpathSync(path);
-    const beside = `${target}.${process.pid}.tmp`;
+    const beside = besideOf(target);
     try {
       writeNew(beside, bytes, stats?.mode ?? 0o666);
       renameSync(beside, target);
@@ -152,6 +158,33 @@ export function writeOutput(path: string, text: string): void {
   } catch (error) {
     throw failure(path, isThere(error) ? { code: 'ENOTDIR' } : error);
   }
+}
+
+/**
+ * Finds out before the work whether `writeOutput` will be able to: makes the folder, and tries to
+ * write there. Throws a CommandError.
+ */
+export function checkOutput(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    const stats = statSync(path, { throwIfNoEntry: false });
+    if (stats?.isDirectory() === true) throw new CommandError(`${path}: is a folder`);
+    if (stats !== undefined) accessSync(path, constants.W_OK);
+    if (stats !== undefined && !stats.isFile()) return;
+    const beside = besideOf(stats === undefined ? path : realpathSync(path));
+    try {
+      writeNew(beside, new Uint8Array(0), 0o666);
+    } finally {
+      rmSync(beside, { force: true });
+    }
+  } catch (error) {
+    throw failure(path, isThere(error) ? { code: 'ENOTDIR' } : error);
+  }
+}
+
+/** Where a file is written before it takes the place of `target`. */
+function besideOf(target: string): string {
+  return `${target}.${process.pid}.tmp`;
 }
 
 /** A folder was to be made where there is something else. */

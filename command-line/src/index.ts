@@ -5,6 +5,7 @@ export { columns } from './columns.ts';
 export type { Command, CommandGroup } from './commands.ts';
 export { CommandError, InputError, UsageError } from './errors.ts';
 export {
+  checkOutput,
   createFile,
   exists,
   FILE_SIZE_MAX,
@@ -19,4 +20,10 @@ export {
 export { type Frame, runCommandLine } from './frame.ts';
 export { createKeyFiles, readKey } from './key-files.ts';
 export { checkWhole, JSON_OPTION, repeatable } from './options.ts';
-export { untilInterrupted, whenOutputCloses } from './outputs.ts';
+export {
+  ENDING_SIGNALS,
+  type EndingSignal,
+  exitCodeOf,
+  untilInterrupted,
+  whenOutputCloses,
+} from './outputs.ts';

@@ -1,5 +1,18 @@
 // Readers that leave: `flotilla-boot flash dump chip.bin | head`. That is no failure, and nothing is
 // printed about it. A command that has something to put away is told, any other ends at once.
+// An output that cannot be written (a full disk) is told once, and the command ends with 1 at best.
+
+import { constants } from 'node:os';
+import { causeOf } from './files.ts';
+
+/** What ends a command: Ctrl-C, `kill` and `timeout`, a terminal that is closed. */
+export const ENDING_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+export type EndingSignal = (typeof ENDING_SIGNALS)[number];
+
+/** As shells tell that a signal ended a process: 130, 143, 129. */
+export function exitCodeOf(signal: EndingSignal): number {
+  return 128 + constants.signals[signal];
+}
 
 const listeners = new Set<() => void>();
 let watched = false;
@@ -9,12 +22,22 @@ let closed = false;
 export function watchOutputs(): void {
   if (watched) return;
   watched = true;
-  for (const stream of [process.stdout, process.stderr]) {
+  const failed = new Set<string>();
+  for (const name of ['stdout', 'stderr'] as const) {
+    const stream = process[name];
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      onClosed();
+      // A terminal that was closed answers with EIO.
+      if (error.code === 'EPIPE' || (error.code === 'EIO' && stream.isTTY)) onClosed();
+      else if (!failed.has(name)) {
+        failed.add(name);
+        // Where it is stderr itself, nobody can be told.
+        if (name === 'stdout') console.error(`standard output: ${causeOf(error)}`);
+      }
     });
   }
+  process.on('exit', (code) => {
+    if (failed.size > 0 && code === 0) process.exitCode = 1;
+  });
 }
 
 function onClosed(): void {
@@ -39,10 +62,10 @@ export function isOutputClosed(): boolean {
   return closed;
 }
 
-/** Resolves at the first Ctrl-C or SIGTERM (the next one kills), or when nobody reads any more. */
+/** Resolves at the first signal that ends a command (the next one kills), or without a reader. */
 export function untilInterrupted(): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve());
+  for (const signal of ENDING_SIGNALS) process.once(signal, () => resolve());
   whenOutputCloses(resolve);
   return promise;
 }

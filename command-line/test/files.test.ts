@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CommandError } from '../src/errors.ts';
 import {
+  checkOutput,
   createFile,
   filesIn,
   makeFolder,
@@ -107,6 +108,24 @@ test('an output goes into a new folder, and into a device as it is', () => {
   expect(failureOf(() => writeOutput(at('file/x'), 'x'))).toBe(
     'file/x: a part of its path is not a folder',
   );
+});
+
+test('an output is tried before the work, which leaves nothing of it', () => {
+  checkOutput(at('deep/out'));
+  expect(filesIn(at('deep'))).toEqual([]);
+  checkOutput(at('file'));
+  expect(readText(at('file'))).toBe('text');
+  expect(filesIn(folder).sort()).toEqual(['deep', 'file', 'folder', 'loop', 'pipe']);
+  checkOutput('/dev/null');
+  expect(failureOf(() => checkOutput(at('folder')))).toBe('folder: is a folder');
+  expect(failureOf(() => checkOutput(at('loop')))).toBe(
+    'loop: its symbolic links lead in a circle',
+  );
+  expect(failureOf(() => checkOutput(at('file/x')))).toBe(
+    'file/x: a part of its path is not a folder',
+  );
+  // Nobody, root neither, makes a file there.
+  expect(failureOf(() => checkOutput('/proc/out'))).toMatch(/^\/proc\/out: /);
 });
 
 describe('key files', () => {

@@ -16,7 +16,7 @@ const FRAME: Frame = {
   commands: [runCommand, validateCommand, schemaCommand, cleanCommand, shadowCommand],
   epilogue:
     'Exit codes: 0 ok, 1 not done or not judged, 2 wrong usage or scenario, 99 a threshold was ' +
-    'crossed, 130 interrupted.',
+    'crossed, 130, 143, 129 interrupted (SIGINT, SIGTERM, SIGHUP).',
   explain: (error) => {
     if (error instanceof ScenarioError) return new InputError(error.message);
     if (error instanceof RunError) return new CommandError(error.message, error.exitCode);

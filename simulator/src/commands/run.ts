@@ -3,25 +3,33 @@
 import {
   type Argv,
   type Command,
+  CommandError,
   checkWhole,
   JSON_OPTION,
-  whenOutputCloses,
-  writeOutput,
 } from '@flotilla/command-line';
+import { cleanCommandOf } from '../live/clean-command.ts';
 import type { LiveRun } from '../live/live-run.ts';
 import { RunError } from '../live/preflight.ts';
 import { newRunId } from '../live/run-id.ts';
+import { removeRunRecord, writeRunRecord } from '../live/run-record.ts';
 import type { RemoteServer } from '../live/update-part.ts';
 import { columnsOf, hasColor, mayRedraw } from '../report/display.ts';
-import { renderJunit } from '../report/junit.ts';
 import { wrapLine } from '../report/layout.ts';
 import { type Goal, Progress } from '../report/progress.ts';
 import { redact } from '../report/redact.ts';
-import { buildSummary, exitCode, type Summary, unjudgedSummary } from '../report/summary.ts';
+import {
+  buildSummary,
+  exitCode,
+  type Summary,
+  unjudgedSummary,
+  unreadScenario,
+} from '../report/summary.ts';
 import { renderSummary, renderUnjudged } from '../report/terminal.ts';
 import { type LoadedScenario, loadScenario } from '../scenario/load.ts';
 import { deviceCount, type Scenario } from '../scenario/schema.ts';
 import { isRunId } from './clean.ts';
+import { Interruption } from './interruption.ts';
+import { ResultFiles, renderJson } from './result-files.ts';
 
 interface RunArguments {
   scenario: string;
@@ -40,10 +48,6 @@ interface RunArguments {
   junit?: string;
   json: boolean;
 }
-
-/** npm passes Ctrl-C on a second time; a person needs longer to press it again. */
-const SECOND_INTERRUPT_MS = 500;
-const EXIT_INTERRUPTED = 130;
 
 export const runCommand: Command<RunArguments> = {
   command: 'run <scenario>',
@@ -98,13 +102,33 @@ function options(command: Argv): Argv {
     .example('$0 run scenarios/telemetry.yaml --broker mqtt://127.0.0.1 --devices 2k', 'on yours')
     .example('$0 run my.yaml --json --duration 1m', 'for a machine that reads it')
     .epilogue(
-      'Exit codes: 0 passed, 1 not judged, 2 wrong usage or scenario, 99 failed: a threshold was ' +
-        'crossed, 130 interrupted.',
+      'Exit codes: 0 passed, 1 not judged or not written, 2 wrong usage or scenario, 99 failed: a ' +
+        'threshold was crossed, 130, 143, 129 interrupted (SIGINT, SIGTERM, SIGHUP).',
     );
 }
 
 async function run(args: RunArguments): Promise<void> {
-  const loaded = loadScenario(args.scenario, {
+  const startedAt = new Date();
+  const runId = args.run ?? newRunId();
+  const files = new ResultFiles(args);
+  let loaded: LoadedScenario | undefined;
+  try {
+    loaded = load(args);
+    files.check();
+    await runScenario(loaded, runId, args, files);
+  } catch (error) {
+    if (!(error instanceof OutputError)) {
+      reportUnjudged(error as Error, loaded, args, files, { runId, startedAt });
+    }
+    throw error;
+  }
+}
+
+/** The run came to its end, and not all that it has to say could be written. */
+class OutputError extends CommandError {}
+
+function load(args: RunArguments): LoadedScenario {
+  return loadScenario(args.scenario, {
     ci: args.ci,
     ...given('broker', args.broker),
     ...given('devices', args.devices),
@@ -112,12 +136,19 @@ async function run(args: RunArguments): Promise<void> {
     ...given('seed', args.seed),
     ...given('set', args.set),
   });
+}
+
+async function runScenario(
+  loaded: LoadedScenario,
+  runId: string,
+  args: RunArguments,
+  files: ResultFiles,
+): Promise<void> {
   const { scenario } = loaded;
+  const clean = cleanCommandOf(loaded, runId);
   // Results go to stdout; what is for the eye while it runs goes to stderr.
   const stream = args.json ? process.stderr : process.stdout;
   const columns = columnsOf(stream) ?? Number.POSITIVE_INFINITY;
-  const runId = args.run ?? newRunId();
-  stream.write(`${wrapLine(titleOf(scenario, runId), columns).join('\n')}\n\n`);
   const progress = new Progress({
     stream,
     redraws: mayRedraw(stream, process.env),
@@ -126,43 +157,27 @@ async function run(args: RunArguments): Promise<void> {
     ...given('goal', goalOf(scenario)),
     nowMs: () => performance.now(),
   });
-  const startedAt = new Date();
+  const interruption = new Interruption(progress);
+  const title = wrapLine(titleOf(scenario, runId), columns);
+  // A command is copied: it is no line to wrap.
+  if (clean !== undefined) title.push(`If it is killed: ${clean}`);
+  stream.write(`${title.join('\n')}\n\n`);
+  if (clean !== undefined) writeRunRecord(runId, scenario.broker!.url, clean);
   let liveRun: LiveRun | undefined;
-  const stopListening = onInterrupt(() => liveRun, progress);
-  let summary: Summary;
   try {
     progress.start();
     progress.phase('loading');
     liveRun = await createRun(loaded, args, runId, progress);
-    summary = buildSummary(await liveRun.execute());
-  } catch (error) {
+    interruption.attach(liveRun);
+    const summary = buildSummary(await liveRun.execute());
     progress.stop();
-    // What could not be judged is told to the machines that wait for a verdict too.
-    if (error instanceof RunError) {
-      write(unjudged(loaded, error, runId, startedAt), renderUnjudged, loaded, args);
-    }
-    throw error;
+    const code = summary.interrupted === true ? interruption.exitCode : undefined;
+    report(summary, loaded, args, files, code ?? exitCode(summary));
   } finally {
     progress.stop();
-    stopListening();
+    interruption.stop();
+    if (liveRun?.isClean !== false) removeRunRecord(runId, process.pid);
   }
-  write(summary, renderSummary, loaded, args);
-  process.exitCode = exitCode(summary);
-}
-
-function unjudged(
-  loaded: LoadedScenario,
-  error: RunError,
-  runId: string,
-  startedAt: Date,
-): Summary {
-  return unjudgedSummary(loaded, {
-    runId,
-    reason: error.message,
-    interrupted: error.exitCode === EXIT_INTERRUPTED,
-    startedAt: startedAt.toISOString(),
-    wallMs: Date.now() - startedAt.getTime(),
-  });
 }
 
 function titleOf(scenario: Scenario, runId: string): string {
@@ -213,17 +228,52 @@ function otaServerOf({ otaKey, otaServer: url }: RunArguments): RemoteServer | u
   return url === undefined || adminKey === undefined ? undefined : { url, adminKey };
 }
 
+function report(
+  summary: Summary,
+  { secrets }: LoadedScenario,
+  args: RunArguments,
+  files: ResultFiles,
+  code: number,
+): void {
+  const mistakes = write(summary, renderSummary, secrets, args, files);
+  if (mistakes.length > 0) throw new OutputError(mistakes.join('\n'), code === 0 ? 1 : code);
+  process.exitCode = code;
+}
+
+/** What could not be judged is told to the machines that wait for a verdict too. */
+function reportUnjudged(
+  error: Error,
+  loaded: LoadedScenario | undefined,
+  args: RunArguments,
+  files: ResultFiles,
+  start: { readonly runId: string; readonly startedAt: Date },
+): void {
+  const { runId, startedAt } = start;
+  const summary = unjudgedSummary(loaded ?? unreadScenario(args.scenario), {
+    runId,
+    reason: error.message,
+    interrupted: error instanceof RunError && error.isInterruption,
+    startedAt: startedAt.toISOString(),
+    wallMs: Date.now() - startedAt.getTime(),
+  });
+  // What did not begin has no end to show: people are told why on stderr.
+  const render = error instanceof RunError ? renderUnjudged : () => '';
+  for (const mistake of write(summary, render, loaded?.secrets ?? [], args, files)) {
+    console.error(`flotilla: ${mistake}`);
+  }
+}
+
+/** Returns what could not be written, a line for each file. */
 function write(
   summary: Summary,
   render: typeof renderSummary,
-  { secrets }: LoadedScenario,
+  secrets: readonly string[],
   args: RunArguments,
-): void {
-  const json = redact(`${JSON.stringify(summary, undefined, 2)}\n`, secrets);
-  if (args.json) process.stdout.write(json);
-  else process.stdout.write(redact(render(summary, display()), secrets));
-  if (args.summaryExport !== undefined) writeOutput(args.summaryExport, json);
-  if (args.junit !== undefined) writeOutput(args.junit, redact(renderJunit(summary), secrets));
+  files: ResultFiles,
+): string[] {
+  const text = args.json ? renderJson(summary) : render(summary, display());
+  process.stdout.write(redact(text, secrets));
+  return files.write(summary, secrets);
 }
 
 function display(): { color: boolean; columns?: number } {
@@ -241,44 +291,6 @@ function goalOf({ endAfterRolloutsMs, fleets }: Scenario): Goal | undefined {
   }
   const updated = fleets.filter(({ firmware }) => firmware !== undefined);
   return { metric: 'devices_updated', word: 'updated', fleets: names(updated) };
-}
-
-/**
- * The first Ctrl-C ends the run cleanly, a later one the process; when nobody reads any more what it
- * prints, the run ends cleanly too. Returns how to stop.
- */
-function onInterrupt(current: () => LiveRun | undefined, progress: Progress): () => void {
-  let firstMs: number | undefined;
-  const listener = () => {
-    const liveRun = current();
-    if (liveRun === undefined) {
-      progress.stop();
-      process.stderr.write('\nflotilla: interrupted before the first device connected\n');
-      process.exit(EXIT_INTERRUPTED);
-    } else if (firstMs === undefined) {
-      firstMs = Date.now();
-      progress.clear();
-      process.stderr.write('\nStopping cleanly; press Ctrl-C again to stop at once.\n');
-      liveRun.interrupt();
-    } else if (Date.now() - firstMs > SECOND_INTERRUPT_MS) {
-      progress.stop();
-      const hint = liveRun.cleanCommand();
-      if (hint !== undefined) process.stderr.write(`\nWhat is left at the broker: ${hint}\n`);
-      process.exit(EXIT_INTERRUPTED);
-    }
-  };
-  process.on('SIGINT', listener);
-  process.on('SIGTERM', listener);
-  const stopWatching = whenOutputCloses(() => {
-    const liveRun = current();
-    if (liveRun === undefined) process.exit(EXIT_INTERRUPTED);
-    liveRun.interrupt();
-  });
-  return () => {
-    stopWatching();
-    process.off('SIGINT', listener);
-    process.off('SIGTERM', listener);
-  };
 }
 
 function given<Name extends string, Value>(

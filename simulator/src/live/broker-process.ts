@@ -3,7 +3,7 @@
 import { createServer } from 'node:net';
 import { Aedes } from 'aedes';
 import type { FromBroker } from './messages.ts';
-import { tellParent } from './parent.ts';
+import { endWithParent, tellParent } from './parent.ts';
 
 const broker = await Aedes.createBroker({ concurrency: 10_000, queueLimit: 100_000 });
 const server = createServer({ noDelay: true }, (socket) => {
@@ -16,6 +16,4 @@ server.listen({ host: '127.0.0.1', port: 0, backlog: 4096 }, () => {
   const message: FromBroker = { kind: 'listening', port: address.port };
   tellParent(message);
 });
-// Ctrl-C reaches the whole process group; the run decides when the broker may go.
-process.on('SIGINT', () => undefined);
-process.on('disconnect', () => process.exit());
+endWithParent();

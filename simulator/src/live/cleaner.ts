@@ -94,9 +94,16 @@ class Errand implements ClientOwner {
 export class Cleaner {
   private readonly platform = new NodePlatform();
   private readonly profile: ClientProfile;
+  private readonly cleanMsMax: number;
 
   /** `protocol` 0 finds out; what the devices spoke is quicker. */
-  constructor(target: Target, topics: string, protocol: ProtocolVersion | 0) {
+  constructor(
+    target: Target,
+    topics: string,
+    protocol: ProtocolVersion | 0,
+    cleanMsMax = Number.POSITIVE_INFINITY,
+  ) {
+    this.cleanMsMax = cleanMsMax;
     const { host, password, port, tls, username } = target;
     const broker: ConnectOptions = tls === undefined ? { host, port } : { host, port, tls };
     this.profile = new ClientProfile({
@@ -113,22 +120,29 @@ export class Cleaner {
 
   /**
    * Clears what is retained below `topics` of each id, and its session; returns how many could not
-   * be reached.
+   * be reached. Gives up when its time is over, and at a broker where nobody gets through.
    */
   async clean(ids: readonly string[], topics: readonly string[] = ['status']): Promise<number> {
     const waiting = [...ids];
+    const { clock } = this.platform;
+    const endMs = clock.monotonicMs() + this.cleanMsMax;
+    let done = 0;
     let failed = 0;
+    const goesOn = () => clock.monotonicMs() < endMs && (done > 0 || failed < IN_FLIGHT);
     const worker = async () => {
-      for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+      while (goesOn()) {
+        const id = waiting.pop();
+        if (id === undefined) return;
         const reason = await this.errand(id, [], (errand) => {
           for (const topic of topics) errand.client.publish(0, topic, NOTHING, 0, 0, 0, true);
           errand.end();
         });
-        if (reason !== undefined) failed += 1;
+        if (reason === undefined) done += 1;
+        else failed += 1;
       }
     };
     await Promise.all(Array.from({ length: Math.min(IN_FLIGHT, ids.length) }, worker));
-    return failed;
+    return failed + waiting.length;
   }
 
   /** The ids with a retained status whose id begins with `prefix`; rejects with the reason. */

@@ -11,14 +11,14 @@ import {
   thresholdPercentiles,
 } from '../metrics/thresholds.ts';
 import type { Outcome } from '../report/summary.ts';
-import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
 import { deviceCount, hasFirmware } from '../scenario/schema.ts';
 import { Child } from './child.ts';
-import { Cleaner } from './cleaner.ts';
+import { cleanCommandOf } from './clean-command.ts';
 import { healthWarnings } from './health.ts';
 import { checkHost } from './host-guard.ts';
 import { judge, observerWarnings } from './judge.ts';
+import { Leftovers } from './leftovers.ts';
 import type {
   Blindness,
   FromBroker,
@@ -59,7 +59,7 @@ export interface LiveRunOptions {
 
 /** How long no device at all may manage to connect before the run is given up. */
 const FIRST_CONNECT_MS_MAX = 12_000;
-/** After Ctrl-C: how long messages on their way may take. */
+/** After Ctrl-C and the like: how long messages on their way may take. */
 const INTERRUPTED_SETTLE_MS = 2000;
 /**
  * The observer counts as done when so many of its reports, of four a second, tell nothing new. Not
@@ -91,8 +91,12 @@ export class LiveRun {
   private shadow: ShadowPart | undefined;
   private updates: UpdatePart | undefined;
   private readonly warnings: string[] = [];
-  private interrupted = false;
+  /** When somebody interrupted it. */
+  private interruptedMs: number | undefined;
   private failed = false;
+  /** No device got through. */
+  private isRefused = false;
+  private leftovers: Leftovers | undefined;
   private abortedBy: ThresholdResult | undefined;
   /** Settles when sampling shall end early. */
   private readonly ending = Promise.withResolvers<void>();
@@ -110,19 +114,20 @@ export class LiveRun {
 
   /**
    * Runs the scenario to its end and accounts for every message. Rejects with `RunError` when it
-   * cannot start or a part of it dies.
+   * cannot start or a part of it dies; what can be removed from the broker is removed then too.
    */
   async execute(): Promise<Outcome> {
     const { scenario } = this.loaded;
+    const phase = (what: string) => this.options.onPhase?.(what);
     try {
       checkDuration(scenario.durationMs);
       checkOpenFiles(deviceCount(scenario));
-      const phase = (what: string) => this.options.onPhase?.(what);
       phase(scenario.broker === undefined ? 'starting a broker' : 'looking for the broker');
       const target = await this.orFail(this.findBroker());
       await this.orFail(this.claimId(target));
       phase('starting the observer');
       await this.orFail(this.startObserver(target));
+      this.leftovers = new Leftovers({ scenario, run: this.run, target });
       if (needsShadow(scenario)) phase('starting the shadow service');
       await this.orFail(this.startShadow(target));
       if (hasFirmware(scenario)) phase('starting the update server');
@@ -138,32 +143,43 @@ export class LiveRun {
       await this.orFail(this.settle());
       phase('closing the accounts');
       const finished = await this.orFail(this.finish());
-      await this.cleanUp(target, finished.results);
+      await this.cleanUp(this.leftovers, finished.results);
       this.checkAnyConnect();
       return this.outcome(finished.results, finished.seen, durationMs);
+    } catch (error) {
+      phase('cleaning up');
+      await this.endParts();
+      throw await this.cleanAfter(error);
     } finally {
-      await this.workers?.stop();
-      await this.updates?.stop();
+      await this.endParts();
+      // Until all is removed the id is ours: the next one with it would be cleaned up after too.
       await this.claim?.release();
-      for (const part of [this.observer, this.shadow, this.broker]) part?.stop();
     }
+  }
+
+  private async endParts(): Promise<void> {
+    await this.workers?.stop();
+    await this.updates?.stop();
+    await Promise.all([this.observer, this.shadow, this.broker].map((part) => part?.stop()));
   }
 
   /** The command that removes what a killed run leaves behind; none for an embedded broker. */
   cleanCommand(): string | undefined {
-    const { broker, topics } = this.loaded.scenario;
-    if (broker === undefined) return undefined;
-    const template = topics === TOPICS_DEFAULT ? '' : ` --topics '${topics}'`;
-    return `npx flotilla clean --run ${this.run} --broker ${broker.url}${template}`;
+    return cleanCommandOf(this.loaded, this.run);
   }
 
-  /** Ends the run early and cleanly; its outcome says so. */
-  interrupt(): void {
-    this.interrupted = true;
+  /** True once the run ended and has removed all of its own from the broker. */
+  get isClean(): boolean {
+    return (this.leftovers?.count ?? 0) === 0;
+  }
+
+  /** Ends the run early and cleanly; its outcome says so. `exitCode` is for one that had not begun. */
+  interrupt(exitCode = 130): void {
+    this.interruptedMs ??= this.clock.monotonicMs();
     this.ending.resolve();
     // Before it began there is nothing to sum up, and a silent broker to wait for perhaps.
     if (this.startMs === 0) {
-      this.failing.reject(new RunError('interrupted before the first device connected', 130));
+      this.failing.reject(new RunError('interrupted before the first device connected', exitCode));
     }
   }
 
@@ -319,6 +335,7 @@ export class LiveRun {
     if (elapsedMs < FIRST_CONNECT_MS_MAX || timeline.length > 0) return;
     const workers = this.workers!;
     if (workers.isAnyConnected || registry.total('connect_failures') === 0) return;
+    this.isRefused = true;
     this.fail(
       `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(workers.failures)}`,
     );
@@ -327,7 +344,8 @@ export class LiveRun {
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
   private checkAnyConnect(): void {
     const { failures, isAnyConnected } = this.workers!;
-    if (this.interrupted || isAnyConnected) return;
+    if (this.interruptedMs !== undefined || isAnyConnected) return;
+    this.isRefused = true;
     throw new RunError(`no device could connect: ${commonest(failures)}`);
   }
 
@@ -342,15 +360,19 @@ export class LiveRun {
   /** Sampling ends; what is buffered or on its way still arrives, within a bound. */
   private async settle(): Promise<void> {
     this.workers?.tell({ kind: 'stop-sampling' });
-    const boundMs = this.interrupted ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
-    const endMs = this.clock.monotonicMs() + boundMs;
+    const beginMs = this.clock.monotonicMs();
+    // Also an interruption while it settles leaves little time.
+    const endMs = () => {
+      const fromMs = Math.max(beginMs, this.interruptedMs ?? Number.POSITIVE_INFINITY);
+      return Math.min(beginMs + this.loaded.scenario.settleMs, fromMs + INTERRUPTED_SETTLE_MS);
+    };
     const observer = this.observer!;
     const workers = this.workers!;
     // A report may have been under way when sampling ended, the one after it was not.
     const reportsNeeded = workers.reportCount + 2 * this.workerCount;
     let arrived = 0;
     let quietSince = observer.reportCount;
-    while (!this.failed && this.clock.monotonicMs() < endMs) {
+    while (!this.failed && this.clock.monotonicMs() < endMs()) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
       const registry = this.merged();
       const observed = registry.total('messages_observed');
@@ -378,17 +400,19 @@ export class LiveRun {
   }
 
   /** Removes from the broker what the devices could not remove themselves. */
-  private async cleanUp(target: Target, results: readonly WorkerResult[]): Promise<void> {
-    const { broker, topics } = this.loaded.scenario;
-    const ids = results.flatMap(({ leftovers }) => leftovers);
-    if (broker === undefined || ids.length === 0) return;
-    const spoken = this.workers!.versions;
-    const only = spoken[5] === 0 ? 4 : spoken[4] === 0 ? 5 : 0;
-    const observer = only === 5 ? [] : [`${this.run}-observer`];
-    const failed = await new Cleaner(target, topics, only).clean([...ids, ...observer]);
-    if (failed > 0) {
-      this.warnings.push(`${failed} clients left state at the broker: ${this.cleanCommand()}`);
-    }
+  private async cleanUp(leftovers: Leftovers, results: readonly WorkerResult[]): Promise<void> {
+    const ids = results.flatMap((each) => each.leftovers);
+    await leftovers.removeOf(ids, this.workers!.versions);
+    this.warnings.push(...leftovers.hints(this.cleanCommand()));
+  }
+
+  /** Of a run that failed: all of its connections have ended, some not as they should have. */
+  private async cleanAfter(error: unknown): Promise<unknown> {
+    if (this.isRefused || this.leftovers === undefined) return error;
+    await this.leftovers.removeAll(this.startMs > 0, this.workers?.versions ?? { 4: 0, 5: 0 });
+    if (!(error instanceof RunError)) return error;
+    const lines = [error.message, ...this.leftovers.hints(this.cleanCommand())];
+    return new RunError(lines.join('\n'), error.exitCode);
   }
 
   // What came of it.
@@ -418,7 +442,7 @@ export class LiveRun {
       runId: this.run,
       mode: 'live',
       broker: broker?.url ?? 'embedded',
-      protocol: this.protocol(),
+      protocol: this.workers!.protocol,
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
       droppedBy,
       durationMs,
@@ -452,15 +476,8 @@ export class LiveRun {
         unobservable,
         connected: registry.total('devices_connected'),
       }),
-      ...(this.interrupted ? { interrupted: true } : {}),
+      ...(this.interruptedMs === undefined ? {} : { interrupted: true }),
       ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),
     };
-  }
-
-  /** What was spoken, for people. */
-  private protocol(): string {
-    const counts = this.workers!.versions;
-    const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
-    return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }
 }

@@ -89,9 +89,12 @@ export class ObserverPart {
     return this.seen.promise;
   }
 
-  stop(): void {
+  /** Resolves when it is gone. */
+  stop(): Promise<void> {
     clearTimeout(this.checkTimer);
-    this.child.stop();
+    // Without this it would take the run for killed, and clean up.
+    this.child.send({ kind: 'finish' });
+    return this.child.stop();
   }
 
   private take(message: FromObserver): void {

@@ -10,12 +10,17 @@ import type { Target } from './messages.ts';
 /** A run that cannot start or cannot go on, for a reason that the user can mend. */
 export class RunError extends Error {
   override readonly name = 'RunError';
-  /** Of the process: 1 failed, 130 interrupted. */
-  readonly exitCode: 1 | 130;
+  /** Of the process: 1 failed, beyond 128 interrupted by a signal. */
+  readonly exitCode: number;
 
-  constructor(message: string, exitCode: 1 | 130 = 1) {
+  constructor(message: string, exitCode = 1) {
     super(message);
     this.exitCode = exitCode;
+  }
+
+  /** The run was ended by a signal, before there was anything to sum up. */
+  get isInterruption(): boolean {
+    return this.exitCode > 128;
   }
 }
 

@@ -48,8 +48,9 @@ export class ShadowPart {
     return this.finished.promise;
   }
 
-  stop(): void {
-    this.child.stop();
+  /** Resolves when it is gone. */
+  stop(): Promise<void> {
+    return this.child.stop();
   }
 
   addTo(registry: Registry): void {

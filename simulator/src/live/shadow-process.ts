@@ -1,8 +1,9 @@
 // The process of a run's shadow service: messages in, messages out.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { reasonOf } from '@flotilla/sdk/node';
 import type { FromShadow, ToShadow } from './messages.ts';
-import { tellParent } from './parent.ts';
+import { endWithParent, tellParent } from './parent.ts';
 import { ShadowRunner } from './shadow-runner.ts';
 
 const REPORT_INTERVAL_MS = 250;
@@ -43,9 +44,6 @@ process.on('message', (message: ToShadow) => {
     });
   }
 });
-// Ctrl-C reaches the whole process group; the run decides when the service may go.
-process.on('SIGINT', () => undefined);
-process.on('disconnect', () => {
-  setTimeout(() => process.exit(), FAREWELL_MS_MAX);
-  void runner?.stop().finally(() => process.exit());
+endWithParent(async () => {
+  await Promise.race([runner?.stop(), sleep(FAREWELL_MS_MAX)]);
 });

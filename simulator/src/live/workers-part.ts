@@ -20,6 +20,9 @@ import { addReasons } from './reasons.ts';
 /** What all workers of a run are told. */
 export type WorkersTask = Omit<WorkerTask, 'worker' | 'port' | 'connectedMs'>;
 
+/** Connections accepted, by MQTT version. */
+export type Spoken = Readonly<Record<4 | 5, number>>;
+
 /** What the workers need of the run around them. */
 export interface WorkersHost {
   onReport(worker: number, report: WorkerReport): void;
@@ -126,8 +129,7 @@ export class WorkersPart {
     return this.sum(({ thrownOut }) => thrownOut);
   }
 
-  /** Connections accepted, by MQTT version. */
-  get versions(): Readonly<Record<4 | 5, number>> {
+  get versions(): Spoken {
     return {
       4: this.sum(({ versions }) => versions[4]),
       5: this.sum(({ versions }) => versions[5]),
@@ -137,6 +139,13 @@ export class WorkersPart {
   /** Whether a broker ever accepted a device. */
   get isAnyConnected(): boolean {
     return this.versions[4] + this.versions[5] > 0;
+  }
+
+  /** What was spoken, for people. */
+  get protocol(): string {
+    const { 4: old, 5: present } = this.versions;
+    const names = [present > 0 ? '5' : '', old > 0 ? '3.1.1' : ''].filter(Boolean);
+    return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }
 
   /** Of the worst. */

@@ -4,6 +4,8 @@ import type { CounterName } from '../metrics/names.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { evaluate, type ThresholdResult } from '../metrics/thresholds.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
+import type { Scenario } from '../scenario/schema.ts';
+import { shellCommand } from '../shell-command.ts';
 import type { FanOutSummary } from './fan-out.ts';
 import type { AttackSummary, RolloutSummary } from './updates.ts';
 
@@ -104,6 +106,17 @@ export interface Summary {
   readonly abortedBy?: string;
 }
 
+/** What a summary tells of its scenario. */
+export type ToldScenario = Pick<LoadedScenario, 'digest' | 'file' | 'overrides'> & {
+  readonly scenario: Pick<Scenario, 'broker' | 'fleets' | 'name' | 'seed' | 'thresholds'>;
+};
+
+/** Of a scenario that could not be read nothing but its file is known. */
+export function unreadScenario(file: string): ToldScenario {
+  const scenario = { name: file, seed: 0, fleets: [], thresholds: [] };
+  return { scenario, digest: '', file, overrides: [] };
+}
+
 /** What a run hands over at its end. */
 export interface Outcome {
   readonly loaded: LoadedScenario;
@@ -130,7 +143,9 @@ export interface Outcome {
 }
 
 /** Judges a run. */
-export function buildSummary(outcome: Outcome): Summary {
+export function buildSummary(
+  outcome: Omit<Outcome, 'loaded'> & { readonly loaded: ToldScenario },
+): Summary {
   const { loaded, snapshot, abortedBy, interrupted, judged = { ok: true } } = outcome;
   const { scenario } = loaded;
   const thresholds = evaluate(scenario.thresholds, snapshot, outcome.durationMs / 1000);
@@ -190,7 +205,7 @@ export function verdictOf({
 
 /** Of a run that could not start, or of which a part died: nothing was summed up. */
 export function unjudgedSummary(
-  loaded: LoadedScenario,
+  loaded: ToldScenario,
   end: {
     readonly runId: string;
     readonly reason: string;
@@ -252,19 +267,9 @@ export function exitCode(summary: Summary): 0 | 1 | 99 | 130 {
 }
 
 /** The whole command that repeats a run, for a POSIX shell. */
-export function reproduceCommand(summary: Summary): string {
-  const { file, id, overrides } = summary.run;
+export function reproduceCommand({ rollouts, run, seed }: Summary): string {
   // Which devices a wave has follows from their ids; nothing else does.
-  const ids = summary.rollouts === undefined ? [] : [`--run=${id}`];
-  const flags = [`--seed=${summary.seed}`, ...ids, ...overrides].flatMap((flag) => {
-    // `--name value` reads better, but a value that begins with a dash would be a flag.
-    const [, name, value] = /^(--[a-z-]+)=([^-].*)$/s.exec(flag) ?? [];
-    return name === undefined ? [flag] : [name, value!];
-  });
-  return `npx flotilla run ${[file, ...flags].map(quote).join(' ')}`;
-}
-
-/** One word for a POSIX shell. */
-function quote(word: string): string {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+  const ids = rollouts === undefined ? [] : [`--run=${run.id}`];
+  const flags = [`--seed=${seed}`, ...ids, ...run.overrides];
+  return shellCommand(['npx', 'flotilla', 'run', run.file, ...flags]);
 }

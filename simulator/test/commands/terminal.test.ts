@@ -2,9 +2,11 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { CommandLine, LAUNCHER } from '../support/command-line.ts';
-import { writeScenario } from '../support/scenario.ts';
+import { folder, writeScenario } from '../support/scenario.ts';
 import { Screen } from '../support/screen.ts';
 
 const ESCAPE = '\u001b';
@@ -101,7 +103,7 @@ describe.skipIf(!hasScript())('in a terminal of 40 columns', () => {
     const lines = shown(text);
     expect(lines.slice(0, 4)).toEqual([
       'typed: 3 devices on an embedded broker,',
-      '    seed 1',
+      expect.stringMatching(/^ {4}seed 1, run r\w+$/),
       '',
       '',
     ]);
@@ -135,5 +137,22 @@ describe.skipIf(!hasScript())('in a terminal of 40 columns', () => {
     expect(lines).toContain('Stopping cleanly; press Ctrl-C again to');
     expect(lines.join('\n')).not.toContain('connected 3/3');
     expect(lines.join('\n')).toContain('INTERRUPTED');
+  });
+
+  test.concurrent('that is closed ends the run, which writes its result', PATIENCE, async () => {
+    const json = join(folder, 'closed.json');
+    const file = scenario('closed', '200s');
+    const run = `'${process.execPath}' '${LAUNCHER}' run '${file}' --summary-export '${json}'`;
+    const stdio = ['pipe', 'pipe', 'inherit'] as const;
+    const terminal = spawn('script', ['-qefc', run, '/dev/null'], { stdio: [...stdio] });
+    let text = '';
+    terminal.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
+      text += chunk;
+      if (text.includes('connected 3/3')) terminal.kill('SIGKILL');
+    });
+    await once(terminal, 'close');
+    while (!existsSync(json)) await new Promise((resolve) => setTimeout(resolve, 50));
+    const summary = JSON.parse(readFileSync(json, 'utf8'));
+    expect(summary).toMatchObject({ interrupted: true, ledger: { balanced: true } });
   });
 });

@@ -11,7 +11,7 @@ import { newRunId } from '../../src/live/run-id.ts';
 import { CLOSED_COUNT_MIN, ThrownOut, takeOverWarnings } from '../../src/live/take-over.ts';
 import { buildSummary, type Summary } from '../../src/report/summary.ts';
 import { RUN_ID_LENGTH_MAX } from '../../src/scenario/schema.ts';
-import { CommandLine, flotilla } from '../support/command-line.ts';
+import { CommandLine, descendantsOf, flotilla, survivorsOf } from '../support/command-line.ts';
 import { hasMosquitto, type Mosquitto, startMosquitto } from '../support/mosquitto.ts';
 import { loadedScenario, writeScenario } from '../support/scenario.ts';
 import { retainedAt } from '../support/subscriber.ts';
@@ -84,7 +84,7 @@ describe.skipIf(!hasMosquitto('claims of run ids'))('a claim', () => {
     await client.endAsync();
   });
 
-  test.concurrent('that somebody clears is said again by its holder', async () => {
+  test.concurrent('that somebody clears is said again by its holder', async ({ expect }) => {
     const holder = claim('cleared', true);
     await holder.acquired();
     const topic = claimTopic(TOPICS, 'cleared');
@@ -94,7 +94,7 @@ describe.skipIf(!hasMosquitto('claims of run ids'))('a claim', () => {
     await expect.poll(() => retainedAt(broker.url, topic)).toHaveLength(1);
   });
 
-  test.concurrent('notices another that says it holds the id too', async () => {
+  test.concurrent('notices another that says it holds the id too', async ({ expect }) => {
     const holder = claim('twice', true);
     await holder.acquired();
     claim('twice', true);
@@ -147,15 +147,17 @@ describe.skipIf(!hasMosquitto('runs with one id'))('runs at the same time on one
     expect(summary?.performance.disconnectReasons).toEqual({});
   });
 
-  test('with the id of one that was killed begin at once, and `clean` frees it too', async () => {
+  test('with the id of one that was killed begin when that is cleaned up, and `clean` frees it too', async () => {
     const file = writeScenario({ name: 'killed', broker: broker.url, count: 5, duration: '60s' });
     const killed = new CommandLine(['run', file, '--run', 'killed']);
     const topic = claimTopic(TOPICS, 'killed');
     await killed.until(async () => (await retainedAt(broker.url, topic)).length === 1);
+    const parts = descendantsOf(killed.process.pid!);
     killed.process.kill('SIGKILL');
     await killed.ended();
-    // Its will clears the claim.
-    await expect.poll(() => retainedAt(broker.url, topic)).toEqual([]);
+    // Its observer has the id until it has cleaned up.
+    expect(await survivorsOf(parts)).toEqual([]);
+    expect(await retainedAt(broker.url, topic)).toEqual([]);
     const again = await flotilla('run', file, '--run', 'killed', '--duration', '1s');
     expect(again.code).toBe(0);
     const client = await mqtt.connectAsync(broker.url);
@@ -164,6 +166,29 @@ describe.skipIf(!hasMosquitto('runs with one id'))('runs at the same time on one
     const cleaned = await flotilla('clean', '--run', 'left', '--broker', broker.url);
     expect(cleaned.code).toBe(0);
     expect(await retainedAt(broker.url, claimTopic(TOPICS, 'left'))).toEqual([]);
+  });
+
+  test('that was killed leave alone whoever has the id by then', async () => {
+    const file = writeScenario({ name: 'heir', broker: broker.url, count: 5, duration: '60s' });
+    const killed = new CommandLine(['run', file, '--run', 'heir']);
+    const statuses = async () => {
+      const all = await retainedAt(broker.url, 'devices/+/status');
+      return all.filter((topic) => topic.startsWith('devices/heir-')).length;
+    };
+    await killed.until(async () => (await statuses()) === 5);
+    const heir = new RunClaim({ host: '127.0.0.1', port: broker.port }, TOPICS, 'heir', true);
+    claims.push(heir);
+    await heir.acquired();
+    const parts = descendantsOf(killed.process.pid!);
+    killed.process.kill('SIGKILL');
+    await killed.ended();
+    expect(await survivorsOf(parts)).toEqual([]);
+    expect(await statuses()).toBe(5);
+    await heir.release();
+    expect(await flotilla('clean', '--run', 'heir', '--broker', broker.url)).toMatchObject({
+      code: 0,
+    });
+    expect(await statuses()).toBe(0);
   });
 
   test('whose client ids somebody else uses say so', async () => {
