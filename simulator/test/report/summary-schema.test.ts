@@ -66,7 +66,15 @@ function objectsOf(value: unknown, path: readonly string[] = []): (readonly stri
   return Array.isArray(value) || isOpen ? inner : [path, ...inner];
 }
 
-const OPEN = ['metrics', 'versions', 'generator', 'disconnectReasons', 'byStatus', 'by'];
+const OPEN = [
+  'metrics',
+  'versions',
+  'generator',
+  'disconnectReasons',
+  'droppedBy',
+  'byStatus',
+  'by',
+];
 
 function withMember(summary: Summary, path: readonly string[], name: string): unknown {
   const copy = structuredClone(summary) as object;
