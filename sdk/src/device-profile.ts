@@ -60,8 +60,8 @@ export interface DeviceEvents {
   onAcknowledged?(device: Device, sequence: number, scheduledMs: number, buffered: boolean): void;
   /** A message of a subscription of the profile's own; byte ranges are valid until the return. */
   onMessage?(device: Device, packet: Packet, source: Uint8Array): void;
-  /** A telemetry message was given up: the buffer was full, or the server refused it for good. */
-  onDropped?(device: Device, sequence: number): void;
+  /** A telemetry message was given up; `cause` in words, such as 'buffer full'. */
+  onDropped?(device: Device, sequence: number, cause: string): void;
   /** Where an update stands; what is reported to the server, as it happens. */
   onUpdateStage?(device: Device, stage: UpdateStage, reason: string): void;
 }

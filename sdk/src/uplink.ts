@@ -19,6 +19,7 @@ import type { Qos } from './mqtt/packet.ts';
 import {
   NOT_AUTHORIZED,
   PAYLOAD_FORMAT_INVALID,
+  reasonName,
   TOPIC_NAME_INVALID,
   UNSPECIFIED_ERROR,
 } from './mqtt/reason-codes.ts';
@@ -29,6 +30,12 @@ const TELEMETRY = 0;
 const RESULT = 1;
 /** Telemetry from before the first estimate of the time. */
 const UNTIMED = 2;
+
+/** Why a message was dropped; beside these there are the names of the server's reason codes. */
+export const BUFFER_FULL = 'buffer full';
+export const LARGER_THAN_BUFFER = 'larger than the buffer';
+/** Than the transmit buffer, or the server's Maximum Packet Size. */
+export const LARGER_THAN_TAKEN = 'larger than the server takes (Maximum Packet Size)';
 
 /** Session reference of messages that are made anew instead of buffered. */
 const UNBUFFERED = 0;
@@ -82,10 +89,14 @@ export class Uplink implements OutboxOwner {
     this.outbox.append(RESULT, PRIORITY_HIGH, counters.commands, nowMs, scratch, size);
   }
 
-  onRecordDropped(kind: number, sequence: number): void {
+  onRecordDropped(kind: number, sequence: number, neverFits: boolean): void {
+    this.dropped(kind, sequence, neverFits ? LARGER_THAN_BUFFER : BUFFER_FULL);
+  }
+
+  private dropped(kind: number, sequence: number, cause: string): void {
     this.device.counters.dropped += 1;
     const { onDropped } = this.device.profile.events;
-    if (kind !== RESULT && onDropped !== undefined) onDropped(this.device, sequence);
+    if (kind !== RESULT && onDropped !== undefined) onDropped(this.device, sequence, cause);
   }
 
   /** A connection begins; `resumed`: the client sends again what is in flight. */
@@ -126,7 +137,7 @@ export class Uplink implements OutboxOwner {
       );
       if (result === PUBLISH_LATER) return;
       if (result === PUBLISH_TOO_LARGE) {
-        this.drop(at);
+        this.drop(at, LARGER_THAN_TAKEN);
       } else if (result === PUBLISH_INFLIGHT) {
         if (this.isBacklog(at)) this.backlogCount += 1;
         outbox.setInflight(at);
@@ -151,7 +162,7 @@ export class Uplink implements OutboxOwner {
       this.release(at);
     } else if (isFinal(reasonCode)) {
       this.device.counters.refused += 1;
-      this.drop(at);
+      this.drop(at, reasonName(reasonCode, 5));
     } else {
       // The server cannot take it now: keep it and ask less often (full jitter, doubling).
       outbox.setWaiting(at);
@@ -171,7 +182,7 @@ export class Uplink implements OutboxOwner {
     const topic = this.topicOf(at);
     const reply = this.replyOf(at);
     const result = client.publishAgain(topic, outbox.bytes, start, end, false, reply);
-    if (result === PUBLISH_TOO_LARGE) this.drop(at);
+    if (result === PUBLISH_TOO_LARGE) this.drop(at, LARGER_THAN_TAKEN);
     else if (result === PUBLISH_INFLIGHT && this.isBacklog(at)) this.backlogCount += 1;
     return result;
   }
@@ -244,11 +255,11 @@ export class Uplink implements OutboxOwner {
     onAcknowledged(device, sequence, scheduledMs, buffered);
   }
 
-  private drop(at: number): void {
+  private drop(at: number, cause: string): void {
     const kind = this.outbox.kindAt(at);
     const sequence = this.outbox.sequenceAt(at);
     this.outbox.release(at);
-    this.onRecordDropped(kind, sequence);
+    this.dropped(kind, sequence, cause);
   }
 
   private topicOf(at: number): string {

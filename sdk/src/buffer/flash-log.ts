@@ -10,7 +10,7 @@
 // - A move is committed by retiring the origin. Until then the copy is void, after it the origin.
 
 import type { Partition } from '../platform.ts';
-import { LogSectors } from './log-sectors.ts';
+import { LOG_PAYLOAD_SIZE_MAX, LogSectors } from './log-sectors.ts';
 import { type FullPolicy, PRIORITY_HIGH, type Priority } from './outbox.ts';
 import {
   ALLOCATION,
@@ -108,7 +108,7 @@ export class FlashLog {
     const { found, table } = this;
     const footprint = found.footprint(size);
     const { sectorSize } = found.partition;
-    if (found.recordsStart + footprint > sectorSize) return false;
+    if (size > LOG_PAYLOAD_SIZE_MAX || found.recordsStart + footprint > sectorSize) return false;
     // Each failure takes a sector out of use, so this ends.
     for (;;) {
       let head = this.heads[priority] as number;

@@ -55,3 +55,37 @@ export function settleDevice(
     else fleet.lost += 1;
   });
 }
+
+/**
+ * As `settleDevice` for messages that say nothing of themselves, of which only the count `seen` is
+ * known: those that did not come are taken to be those of which the device knows that they did not
+ * go out, then those that nobody watched, then the unacknowledged. A copy too many hides a message
+ * that is missing. Returns how many came beyond what was produced: copies.
+ */
+export function settleCounted(
+  fleet: FleetAccount,
+  account: DeviceAccount,
+  seen: number,
+  confirmed: boolean,
+): number {
+  let missing = Math.max(0, account.produced - seen);
+  const take = (term: keyof FleetAccount, ranges: readonly number[]) => {
+    const count = Math.min(missing, SequenceSet.fromRanges(ranges).count);
+    fleet[term] += count;
+    missing -= count;
+  };
+  take('dropped', account.dropped);
+  take('pending', account.pending);
+  take('volatile', account.volatile ?? []);
+  take('unobservable', account.unwatched);
+  const unacknowledged =
+    account.produced -
+    [account.acknowledged, account.dropped, account.pending, account.volatile ?? []].reduce(
+      (sum, ranges) => sum + SequenceSet.fromRanges(ranges).count,
+      0,
+    );
+  const lost = confirmed ? Math.min(missing, Math.max(0, unacknowledged)) : missing;
+  fleet.lost += lost;
+  fleet.unseen += missing - lost;
+  return Math.max(0, seen - account.produced);
+}

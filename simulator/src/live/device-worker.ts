@@ -7,7 +7,6 @@ import {
   type BootReason,
   type ConnectOptions,
   Device,
-  type DeviceEvents,
   type DeviceProfile,
   type StreamHandlers,
   type Timer,
@@ -22,22 +21,22 @@ import type { FirmwareFleets, FirmwareFleetsWorld } from '../fleet/firmware-flee
 import { FirmwarePlatform } from '../fleet/firmware-platform.ts';
 import { FleetMemory } from '../fleet/fleet-memory.ts';
 import { createFleetProfile } from '../fleet/fleet-profile.ts';
+import { PlainClient } from '../fleet/plain-client.ts';
 import { CHURN_STREAM, randomUnit } from '../fleet/random.ts';
 import { SimulatedPlatform } from '../fleet/simulated-platform.ts';
 import { Wheel } from '../fleet/wheel.ts';
 import { DeviceLedger } from '../ledger/device-ledger.ts';
 import { Registry } from '../metrics/registry.ts';
+import { sentSizeMax } from '../scenario/message-size.ts';
 import { type Fleet, hasFirmware, type Outage } from '../scenario/schema.ts';
 import { recordEnergy } from '../world/energy.ts';
 import { Links } from '../world/link.ts';
 import { ConnectGate } from './connect-gate.ts';
-import { DisconnectReasons } from './disconnect-reasons.ts';
+import { FleetRecord } from './fleet-record.ts';
 import { HealthMonitor } from './health.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
 import { RunClock } from './run-clock.ts';
 
-/** Largest packet a simulated device sends, in bytes. */
-const PACKET_SIZE_MAX = 4096;
 const REPORT_INTERVAL_MS = 250;
 /** A report with trends, which are large; in between those of the one before stand. */
 const TRENDS_EVERY = 8;
@@ -58,7 +57,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
   readonly memory: FleetMemory;
   private readonly task: WorkerTask;
   private readonly places: DevicePlaces;
-  private readonly buffers = new StreamBuffers(PACKET_SIZE_MAX);
+  private readonly buffers: StreamBuffers;
   private readonly links: Links;
   private readonly gate: ConnectGate;
   private readonly wheel: Wheel;
@@ -74,8 +73,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private readonly health = new HealthMonitor();
   private churnCount = 0;
   private readonly brokerOptions: ConnectOptions;
-  private readonly reasons = new DisconnectReasons();
-  private readonly versions = { 4: 0, 5: 0 };
+  private readonly record: FleetRecord;
   private sampling = true;
   private isOver = false;
   private isObserverAway = false;
@@ -105,6 +103,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
     const { scenario, target, start, worker, workerCount } = task;
     this.seed = scenario.seed;
     this.clock = new RunClock(start);
+    this.buffers = new StreamBuffers(sentSizeMax(scenario, target));
     this.memory = new FleetMemory(this.buffers);
     this.links = new Links(scenario.fleets.map(({ name }) => name));
     this.registry = new Registry(scenario.fleets.map(({ name }) => name));
@@ -130,6 +129,8 @@ class DeviceWorker implements FirmwareFleetsWorld {
     }
     this.wheel = new Wheel(this.platforms.length);
     this.ledger = new DeviceLedger(this.platforms.length);
+    const { clock, gate, ledger, registry } = this;
+    this.record = new FleetRecord({ clock, gate, ledger, registry, firmware: this.firmware });
     this.profiles = scenario.fleets.map((fleet, index) =>
       this.createProfile(fleet, index, applications[index]),
     );
@@ -335,7 +336,9 @@ class DeviceWorker implements FirmwareFleetsWorld {
     if (fleet.clock !== undefined) {
       platform.clock = new DeviceClock(this.clock, fleet.clock, this.seed, platform.deviceIndex);
     }
-    const device = new Device({ platform, id, profile: this.profiles[platform.fleet]! });
+    const identity = { platform, id, profile: this.profiles[platform.fleet]! };
+    const device =
+      fleet.kind === 'plain' ? new PlainClient(identity, fleet.payloadSize) : new Device(identity);
     this.devices[localIndex] = device;
     this.ledger.started(localIndex, device);
     this.applications[platform.fleet]?.start(device, platform);
@@ -362,54 +365,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
       deviceCount: this.platforms.length,
       update: this.firmware?.createProfile(index),
     };
-    return createFleetProfile(context, fleet, application, this.events(index));
-  }
-
-  private events(fleet: number): DeviceEvents {
-    const produced = this.registry.counter('messages_produced', fleet);
-    const acknowledged = this.registry.counter('messages_acknowledged', fleet);
-    const received = this.registry.counter('messages_received', fleet);
-    const publishLatency = this.registry.trend('publish_latency_ms', fleet);
-    const { clock, ledger } = this;
-    return {
-      onConnected: (device) => this.connected(device, fleet),
-      onDisconnected: (device, reason, wasConnected) => {
-        this.disconnected(device, fleet, reason, wasConnected);
-      },
-      onProduced: () => produced.add(),
-      onAcknowledged: (device, sequence, scheduledMs, buffered) => {
-        const nowMs = clock.monotonicMs();
-        acknowledged.add();
-        if (!buffered) publishLatency.record(nowMs - scheduledMs);
-        const { localIndex } = device.platform as SimulatedPlatform;
-        ledger.acknowledged(localIndex, sequence, nowMs);
-      },
-      onDropped: (device, sequence) => {
-        ledger.dropped((device.platform as SimulatedPlatform).localIndex, sequence);
-      },
-      onMessage: () => received.add(),
-      onUpdateStage: ({ platform }, stage) => {
-        this.firmware?.onStage(platform as FirmwarePlatform, stage);
-      },
-    };
-  }
-
-  private connected(device: Device, fleet: number): void {
-    const platform = device.platform as SimulatedPlatform;
-    const nowMs = this.clock.monotonicMs();
-    this.gate.release(platform, nowMs);
-    this.registry.gauge('devices_connected', fleet).add(1);
-    this.registry.trend('connect_latency_ms', fleet).record(nowMs - platform.connectStartMs);
-    if (platform.wasConnected) this.registry.counter('reconnects', fleet).add();
-    platform.wasConnected = true;
-    this.versions[device.client.version] += 1;
-  }
-
-  private disconnected(device: Device, fleet: number, reason: string, wasConnected: boolean): void {
-    this.gate.release(device.platform as SimulatedPlatform, this.clock.monotonicMs());
-    if (wasConnected) this.registry.gauge('devices_connected', fleet).add(-1);
-    else this.registry.counter('connect_failures', fleet).add();
-    this.reasons.add(reason);
+    return createFleetProfile(context, fleet, application, this.record.events(index));
   }
 
   // The end.
@@ -433,8 +389,9 @@ class DeviceWorker implements FirmwareFleetsWorld {
       pending: this.pending,
       missedSamples: this.missedSamples,
       health: this.health.health(),
-      reasons: this.reasons.toObject(),
-      versions: { ...this.versions },
+      reasons: this.record.reasons.toObject(),
+      dropCauses: this.record.dropCauses(),
+      versions: { ...this.record.versions },
     };
   }
 

@@ -12,7 +12,7 @@ import {
   type ThresholdResult,
   thresholdPercentiles,
 } from '../metrics/thresholds.ts';
-import type { Outcome } from '../report/summary.ts';
+import type { FleetDrops, Outcome } from '../report/summary.ts';
 import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
 import { hasFirmware, type Scenario } from '../scenario/schema.ts';
@@ -35,6 +35,7 @@ import type {
   WorkerTask,
 } from './messages.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
+import { commonest, sumReasons } from './reason-counts.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 import { runId } from './run-id.ts';
 import { settleLedger } from './settle-ledger.ts';
@@ -432,13 +433,15 @@ export class LiveRun {
   }
 
   private reasons(): Reasons {
-    const sums: Record<string, number> = {};
-    for (const report of this.reports) {
-      for (const [reason, count] of Object.entries(report?.reasons ?? {})) {
-        sums[reason] = (sums[reason] ?? 0) + count;
-      }
-    }
-    return sums;
+    return sumReasons(this.reports.map((report) => report?.reasons));
+  }
+
+  /** By fleet, where messages were dropped. */
+  private drops(): FleetDrops[] {
+    return this.loaded.scenario.fleets.flatMap(({ name }, fleet) => {
+      const causes = sumReasons(this.reports.map((report) => report?.dropCauses[fleet]));
+      return Object.keys(causes).length === 0 ? [] : [{ fleet: name, causes }];
+    });
   }
 
   private outcome(
@@ -461,6 +464,7 @@ export class LiveRun {
       protocol: this.protocol(),
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
       durationMs,
+      drops: this.drops(),
       ...updates?.results(),
       performance: {
         workers: workerCount,
@@ -493,9 +497,4 @@ function withTrends(wire: RegistryWire, previous: RegistryWire): RegistryWire {
 
 function deviceCount({ fleets }: Scenario): number {
   return fleets.reduce((sum, { count }) => sum + count, 0);
-}
-
-function commonest(reasons: Reasons): string {
-  const sorted = Object.entries(reasons).sort(([, a], [, b]) => b - a);
-  return sorted[0]?.[0] ?? 'no reason was given';
 }

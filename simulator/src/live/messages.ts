@@ -46,7 +46,7 @@ export type ToWorker =
   /** Leave the broker, report the accounts, end. */
   | { readonly kind: 'finish' };
 
-/** Why connections ended or failed, and how often. */
+/** Why connections ended or failed, or messages were dropped, and how often. */
 export type Reasons = Readonly<Record<string, number>>;
 
 export interface WorkerReport {
@@ -58,6 +58,8 @@ export interface WorkerReport {
   readonly missedSamples: number;
   readonly health: Health;
   readonly reasons: Reasons;
+  /** Why messages were dropped, by fleet. */
+  readonly dropCauses: readonly Reasons[];
   /** Connections accepted, by MQTT version. */
   readonly versions: Readonly<Record<'4' | '5', number>>;
 }

@@ -12,13 +12,14 @@ import { PUBLISH_TOO_LARGE, type PublishResult } from '@flotilla/sdk/mqtt/delive
 import type { Packet, Subscription, Will } from '@flotilla/sdk/mqtt/packet';
 import { Session } from '@flotilla/sdk/mqtt/session';
 import { NodePlatform } from '@flotilla/sdk/node';
+import { PLAIN_HEAD_SIZE, PlainMessage, readPlain } from '../fleet/plain-payload.ts';
 import { SequenceSet } from '../ledger/sequence-set.ts';
 import { Registry } from '../metrics/registry.ts';
+import { connectSizeMax, TAKEN_SIZE_MAX } from '../scenario/message-size.ts';
 import { deviceId } from '../scenario/schema.ts';
 import type { FromObserver, ObserverReport, ObserverTask } from './messages.ts';
 import { RunClock } from './run-clock.ts';
 
-const PACKET_SIZE_MAX = 65536;
 /**
  * The broker may have this many messages in flight to us. Said aloud, which the default of 65,535
  * would not be: mosquitto then allows itself only 20 and drops what it cannot queue.
@@ -35,8 +36,8 @@ const STATUS_LIMITS = { depthMax: 2, countMax: 16, sizeMax: 256 };
 class ObserverPlatform extends NodePlatform {
   override readonly clock: Clock;
 
-  constructor(clock: Clock) {
-    super();
+  constructor(clock: Clock, packetSizeMax: number) {
+    super({ packetSizeMax });
     this.clock = clock;
   }
 }
@@ -55,6 +56,7 @@ export class Observer implements ClientOwner {
   /** Epoch ms of the present connection of each device, from its birth message. */
   private readonly sinceMs: Float64Array;
   private readonly pack = new Pack();
+  private readonly plain = new PlainMessage();
   private readonly ticker: NodeJS.Timeout;
   private ready = false;
   private attemptCount = 0;
@@ -82,14 +84,15 @@ export class Observer implements ClientOwner {
       ...(target.password === undefined ? {} : { password: Buffer.from(target.password) }),
       topics: scenario.topics,
       receiveMax: RECEIVE_MAX,
-      packetSizeMax: PACKET_SIZE_MAX,
+      packetSizeMax: TAKEN_SIZE_MAX,
       connectMsMax: Math.min(CONNECT_MS_MAX, scenario.connect.timeoutMs),
       retryMsMin: RETRY_MS_MIN,
       retryMsMax: RETRY_MS_MAX,
     });
     const sessionBytes = new Uint8Array(Session.size(1, RECEIVE_MAX));
     const session = new Session(sessionBytes, 0, 1, RECEIVE_MAX);
-    this.client = new Client(new ObserverPlatform(this.clock), this.profile, session, this);
+    const platform = new ObserverPlatform(this.clock, connectSizeMax(target));
+    this.client = new Client(platform, this.profile, session, this);
     this.ticker = setInterval(() => this.tick(), 20);
     this.client.start();
   }
@@ -172,30 +175,60 @@ export class Observer implements ClientOwner {
     if (index === undefined || packet.retain) return;
     const { payloadStart, payloadEnd } = packet;
     if (telemetryOf === '') this.takeStatus(index, source, payloadStart, payloadEnd);
-    else this.takeTelemetry(index, source, payloadStart, payloadEnd);
+    else if (this.task.scenario.fleets[this.fleetOf[index]!]!.kind === 'plain') {
+      this.takePlain(index, source, payloadStart, payloadEnd);
+    } else {
+      this.takePack(index, source, payloadStart, payloadEnd);
+    }
   }
 
-  private takeTelemetry(index: number, source: Uint8Array, start: number, end: number): void {
+  private takePack(index: number, source: Uint8Array, start: number, end: number): void {
     const { pack } = this;
     if (!readPackHead(source, start, end, pack)) return;
     const fleet = this.fleetOf[index]!;
     const isTrusted = this.task.scenario.fleets[fleet]!.clock === undefined;
     const nowMs = this.clock.monotonicMs();
     const scheduledMs = isTrusted ? pack.baseTimeS * 1000 - this.task.start.epochMs : nowMs;
-    // Of an older run with the same ids: it waited in a session that the broker kept for us.
-    if (!(scheduledMs >= 0)) return;
-    if (!this.seen[index]!.add(pack.sequence)) {
-      this.registry.counter('messages_duplicated', fleet).add();
+    if (!this.count(index, pack.sequence, scheduledMs)) return;
+    if (isTrusted) this.measureDelivery(index, nowMs, scheduledMs);
+    else this.measureTime(fleet);
+  }
+
+  private takePlain(index: number, source: Uint8Array, start: number, end: number): void {
+    const { plain, task } = this;
+    const fleet = this.fleetOf[index]!;
+    if (end - start !== task.scenario.fleets[fleet]!.payloadSize) return;
+    const nowMs = this.clock.monotonicMs();
+    if (end - start < PLAIN_HEAD_SIZE) {
+      // One like the other: the account settles how many came, not which.
+      this.count(index, this.seen[index]!.end, nowMs);
       return;
+    }
+    readPlain(source, start, this.clock.epochMs(), plain);
+    const scheduledMs = plain.scheduledMs - task.start.epochMs;
+    if (this.count(index, plain.sequence, scheduledMs)) {
+      this.measureDelivery(index, nowMs, scheduledMs);
+    }
+  }
+
+  /** False for a message that counts no more: a further copy, or of an older run. */
+  private count(index: number, sequence: number, scheduledMs: number): boolean {
+    // Of an older run with the same ids: it waited in a session that the broker kept for us.
+    if (!(scheduledMs >= 0)) return false;
+    const fleet = this.fleetOf[index]!;
+    if (!this.seen[index]!.add(sequence)) {
+      this.registry.counter('messages_duplicated', fleet).add();
+      return false;
     }
     this.registry.counter('messages_observed', fleet).add();
     if (scheduledMs > this.latestMs) this.latestMs = scheduledMs;
-    if (!isTrusted) {
-      this.measureTime(fleet);
-      return;
-    }
+    return true;
+  }
+
+  private measureDelivery(index: number, nowMs: number, scheduledMs: number): void {
     // Sampled before the device's present connection: it waited for that, not for the broker.
-    if (pack.baseTimeS * 1000 < this.sinceMs[index]!) return;
+    if (scheduledMs + this.task.start.epochMs < this.sinceMs[index]!) return;
+    const fleet = this.fleetOf[index]!;
     this.registry.trend('delivery_latency_ms', fleet).record(nowMs - scheduledMs);
   }
 

@@ -1,6 +1,7 @@
 // The end of a run's accounts: what each device produced against what the observer saw of it.
 
-import { type FleetAccount, settleDevice } from '../ledger/account.ts';
+import { PLAIN_HEAD_SIZE } from '../fleet/plain-payload.ts';
+import { type FleetAccount, settleCounted, settleDevice } from '../ledger/account.ts';
 import { SequenceSet } from '../ledger/sequence-set.ts';
 import type { Registry } from '../metrics/registry.ts';
 import type { Fleet } from '../scenario/schema.ts';
@@ -20,8 +21,15 @@ export function settleLedger(
     for (const account of accounts) {
       const fleet = ends.findIndex((end) => account.device < end);
       const ranges = seen[account.device] ?? [];
-      const confirmed = fleets[fleet]!.qos > 0;
-      settleDevice(totals[fleet]!, account, SequenceSet.fromRanges(ranges), confirmed);
+      const { kind, payloadSize, qos } = fleets[fleet]!;
+      const set = SequenceSet.fromRanges(ranges);
+      if (kind === 'device' || payloadSize >= PLAIN_HEAD_SIZE) {
+        settleDevice(totals[fleet]!, account, set, qos > 0);
+        continue;
+      }
+      const copies = settleCounted(totals[fleet]!, account, set.count, qos > 0);
+      registry.counter('messages_observed', fleet).add(-copies);
+      registry.counter('messages_duplicated', fleet).add(copies);
     }
   }
   for (const [fleet, total] of totals.entries()) {

@@ -73,7 +73,7 @@ const RECORDED = {
   messages_dropped: {
     kind: 'counter',
     unit: 'messages',
-    description: 'dropped by a full buffer, as its policy says',
+    description: 'given up by the device: a full buffer, too large, or refused by the broker',
   },
   messages_volatile: {
     kind: 'counter',

@@ -16,7 +16,7 @@ export interface Ledger {
   readonly unseen: number;
   /** Acknowledged while the observer's own session was gone. */
   readonly unobservable: number;
-  /** Dropped by a full buffer. */
+  /** Given up by the device; `drops` says why. */
   readonly dropped: number;
   /** Held in RAM only and lost at a restart. */
   readonly volatile: number;
@@ -26,6 +26,12 @@ export interface Ledger {
   readonly duplicated: number;
   /** produced = observed + lost + unseen + unobservable + dropped + volatile + pending. */
   readonly balanced: boolean;
+}
+
+/** Why messages of a fleet were dropped, and how often. */
+export interface FleetDrops {
+  readonly fleet: string;
+  readonly causes: Readonly<Record<string, number>>;
 }
 
 export interface Performance {
@@ -71,6 +77,8 @@ export interface Summary {
   readonly thresholds: readonly ThresholdResult[];
   readonly ledger: Ledger;
   readonly metrics: Snapshot;
+  /** By fleet, where messages were dropped. */
+  readonly drops?: readonly FleetDrops[];
   /** Where the timeline rolls firmware out. */
   readonly rollouts?: readonly RolloutSummary[];
   /** Where the scenario attacks updates. */
@@ -93,6 +101,7 @@ export interface Outcome {
   readonly snapshot: Snapshot;
   /** How long devices sampled: what rates of counters are over. */
   readonly durationMs: number;
+  readonly drops?: readonly FleetDrops[];
   readonly rollouts?: readonly RolloutSummary[];
   readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
@@ -125,6 +134,7 @@ export function buildSummary(outcome: Outcome): Summary {
     thresholds,
     ledger,
     metrics: snapshot,
+    ...(outcome.drops === undefined || outcome.drops.length === 0 ? {} : { drops: outcome.drops }),
     ...(outcome.rollouts === undefined ? {} : { rollouts: outcome.rollouts }),
     ...(outcome.attacks === undefined ? {} : { attacks: outcome.attacks }),
     performance: outcome.performance,

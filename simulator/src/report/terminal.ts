@@ -33,7 +33,7 @@ export function renderSummary(summary: Summary, color: boolean): string {
   const sections = [
     heading(summary, paint),
     thresholds(summary, paint),
-    ledger(summary.ledger, paint),
+    ledger(summary, paint),
     ...(summary.rollouts ?? []).map((rollout) => rolloutSection(rollout, paint)),
     attacks(summary, paint),
     fleets(summary, paint),
@@ -143,7 +143,7 @@ const LEDGER_TERMS = [
   ['lost', 'never acknowledged by the broker, never received'],
   ['unseen', 'acknowledged by the broker, yet never delivered by it'],
   ['unobservable', 'acknowledged while the subscriber had lost its session'],
-  ['dropped', 'dropped by a full buffer on the device'],
+  ['dropped', 'given up by the device'],
   ['volatile', 'held in RAM only when a device restarted'],
   ['pending', 'still in a buffer on the device when the run ended'],
 ] as const satisfies readonly (readonly [keyof Ledger, string])[];
@@ -151,7 +151,7 @@ const LEDGER_TERMS = [
 /** Terms that are no loss of a message. */
 const HARMLESS: readonly string[] = ['unobservable', 'pending'];
 
-function ledger(entries: Ledger, paint: Paint): string[] {
+function ledger({ drops, ledger: entries }: Summary, paint: Paint): string[] {
   const rows: [string, string, number, string][] = [
     [' ', 'produced', entries.produced, 'put into their buffers by the devices'],
     ['=', 'observed', entries.observed, 'received from the broker by an independent subscriber'],
@@ -176,8 +176,18 @@ function ledger(entries: Ledger, paint: Paint): string[] {
   return [
     `${paint('bold', 'LEDGER')}  ${paint('dim', 'where every message went')}`,
     ...lines.map((line) => `  ${line}`),
+    ...dropNotes(drops, paint),
     ...ledgerNotes(entries, paint),
   ];
+}
+
+/** Which fleets dropped messages, and why: the commonest causes first. */
+function dropNotes(drops: Summary['drops'] = [], paint: Paint): string[] {
+  return drops.map(({ causes, fleet }) => {
+    const sorted = Object.entries(causes).sort(([, left], [, right]) => right - left);
+    const words = sorted.map(([cause, count]) => `${formatInteger(count)} ${cause}`);
+    return `  ${paint('red', `dropped by ${fleet}: ${words.join(', ')}`)}`;
+  });
 }
 
 function ledgerNotes({ produced, duplicated, balanced, ...rest }: Ledger, paint: Paint): string[] {

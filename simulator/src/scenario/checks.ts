@@ -9,6 +9,7 @@ import { parseBrokerUrl } from './broker-url.ts';
 import { DEVICES_MAX, ID_DEFAULT } from './file-schema.ts';
 import { type Mistake, type Path, show } from './mistakes.ts';
 import { DEVICE_ID_LENGTH_MAX, deviceId, RUN_ID_LENGTH_MAX } from './schema.ts';
+import { checkSizes } from './size-checks.ts';
 import type { Value } from './tree.ts';
 import { parseCount, parseDuration } from './units.ts';
 import { checkUpdates } from './update-checks.ts';
@@ -51,7 +52,12 @@ function checkFleets(fleets: readonly Members[]): Mistake[] {
       const message = `all fleets together have ${total} devices, at most ${DEVICES_MAX} can run`;
       mistakes.push({ path: ['fleets', index, 'count'], message });
     }
-    mistakes.push(...checkId(fleets, index, count), ...checkTraffic(fleet, ['fleets', index]));
+    const path = ['fleets', index];
+    mistakes.push(
+      ...checkId(fleets, index, count),
+      ...checkTraffic(fleet, path),
+      ...checkSizes(fleet, list(fleet.sensors).map(members), path),
+    );
   }
   return mistakes;
 }
@@ -81,6 +87,8 @@ function checkTraffic(fleet: Members, path: Path): Mistake[] {
   if (plain && list(sensors).length > 0)
     wrong('sensors', 'are of devices: a plain client has none');
   if (plain && application !== undefined) wrong('application', 'is of devices, not plain clients');
+  if (plain && fleet.clock !== undefined)
+    wrong('clock', 'is of devices: a plain client tells no time');
   if (!plain && payload !== undefined) wrong('payload', 'is of plain clients (kind: plain)');
   if (kind === 'device' && publishes && list(sensors).length === 0 && application === undefined) {
     mistakes.push({ path, message: 'publishes, so it needs sensors (or kind: plain)' });

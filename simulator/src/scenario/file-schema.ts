@@ -17,6 +17,7 @@
 //
 // Checks that need more than one member are in `checks.ts`.
 
+import { PAYLOAD_SIZE_MAX } from '@flotilla/sdk';
 import { z } from 'zod';
 import { hidePassword, parseBrokerUrl } from './broker-url.ts';
 import { show } from './mistakes.ts';
@@ -31,15 +32,14 @@ export const FLEETS_MAX = 100;
 /** The SDK's own bound. */
 export const SENSORS_MAX = 20;
 const SUBSCRIPTIONS_MAX = 8;
-/** Run, sequence and time must fit, or no message could be accounted for. */
-export const PAYLOAD_SIZE_MIN = 128;
-const PAYLOAD_SIZE_MAX = 65_000;
+export const PAYLOAD_SIZE_DEFAULT = 128;
 /** MQTT 3.1.1 §3.1.2.10: a two-byte number of seconds. */
 const KEEP_ALIVE_MS_MAX = 65_535_000;
 /** MQTT 5 §3.1.2.11.2: a four-byte number of seconds, of which the last means "never". */
 const SESSION_EXPIRY_MS_MAX = 0xfffffffe * 1000;
 /** The SDK's own bound. */
 const BUFFER_SIZE_MIN = 1024;
+export const BUFFER_SIZE_DEFAULT = 4096;
 const BUFFER_SIZE_MAX = 16_777_216;
 const INFLIGHT_MAX = 1_000;
 const CONNECTS_IN_FLIGHT_MAX = 10_000;
@@ -146,8 +146,8 @@ const fleet = z.strictObject({
   rate: z.number().positive().optional().describe('Messages per second of the whole fleet.'),
   qos: z.literal([0, 1, 2]).prefault(1).describe('MQTT QoS of telemetry.'),
   sensors: z.array(sensor).max(SENSORS_MAX).prefault([]),
-  payload: size('Bytes of each message of a plain client.', {
-    min: PAYLOAD_SIZE_MIN,
+  payload: size('Bytes of each message of a plain client, 0B to 1MB.', {
+    min: 0,
     max: PAYLOAD_SIZE_MAX,
   }).optional(),
   subscribe: z
@@ -182,10 +182,10 @@ const fleet = z.strictObject({
     })
     .prefault({})
     .describe('After a failed connect a device waits a random part of a window that doubles.'),
-  buffer: size('Bytes of a device’s outbox, such as 4KB.', {
+  buffer: size('Bytes of a device’s outbox; absent = 4KB, or two messages of a plain client.', {
     min: BUFFER_SIZE_MIN,
     max: BUFFER_SIZE_MAX,
-  }).prefault('4KB'),
+  }).optional(),
   wake: z
     .strictObject({
       interval: duration('Between two wake-ups on schedule.', { min: 1 }),

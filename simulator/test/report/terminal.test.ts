@@ -101,7 +101,7 @@ describe('the summary in a terminal', () => {
     + lost                  0
     + unseen                1  acknowledged by the broker, yet never delivered by it
     + unobservable          2  acknowledged while the subscriber had lost its session
-    + dropped               3  dropped by a full buffer on the device
+    + dropped               3  given up by the device
     + volatile              4  held in RAM only when a device restarted
     + pending               5  still in a buffer on the device when the run ended
     1 message arrived more than once, as QoS 1 allows

@@ -296,7 +296,7 @@ fleets:
   - { name: b, count: 1, interval: 1s, rate: 5, kind: plain }
   - { name: c, count: 1, interval: 1s, kind: plain, sensors: [{ name: x, model: constant, value: 1 }] }
   - { name: d, count: 1, interval: 1s, payload: 1KB, sensors: [{ name: x, model: constant, value: 1 }] }
-  - { name: e, count: 1, kind: plain, interval: 1s, payload: 64B }
+  - { name: e, count: 1, kind: plain, interval: 1s, payload: 1025KB, clock: { skew: 1s } }
 duration: 20s
 `;
     expect(mistakes(text)).toEqual([
@@ -304,7 +304,8 @@ duration: 20s
       'f:4:46: fleets[1].rate: give interval or rate, not both',
       'f:5:62: fleets[2].sensors: are of devices: a plain client has none',
       'f:6:49: fleets[3].payload: is of plain clients (kind: plain)',
-      'f:7:62: fleets[4].payload: expected at least 128B, got "64B"',
+      'f:7:62: fleets[4].payload: expected at most 1MB, got "1025KB"',
+      'f:7:77: fleets[4].clock: is of devices: a plain client tells no time',
     ]);
   });
 
