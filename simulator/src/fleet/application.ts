@@ -14,16 +14,36 @@ export interface Application {
   start(device: Device, platform: Platform): void;
 }
 
-/** Loads the module at an absolute path; rejects with an Error that names it. */
+/** Imports the module at an absolute path; what it throws then is the user's own. */
 export async function loadApplication(path: string): Promise<Application> {
-  let module: Partial<Application>;
-  try {
-    module = (await import(pathToFileURL(path).href)) as Partial<Application>;
-  } catch (error) {
-    throw new Error(`application ${path}: ${(error as Error).message}`);
+  return (await import(pathToFileURL(path).href)) as Application;
+}
+
+/** What a module does not export as an application does; undefined = nothing. */
+export function exportMistake(module: { readonly [name: string]: unknown }): string | undefined {
+  const { commands, sensors, shadow, start } = module;
+  if (typeof start !== 'function') return 'it must export function start(device, platform)';
+  if (sensors !== undefined && !isListOf(sensors, isSensor)) {
+    return 'sensors: expected a list of { name, read(device) }';
   }
-  if (typeof module.start !== 'function') {
-    throw new Error(`application ${path}: it must export function start(device, platform)`);
+  if (commands !== undefined && !(isMap(commands) && isListOf(Object.values(commands), isCode))) {
+    return 'commands: expected a map of functions by name';
   }
-  return module as Application;
+  return shadow === undefined || isMap(shadow) ? undefined : 'shadow: expected a map';
+}
+
+function isListOf(value: unknown, isEntry: (entry: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(isEntry);
+}
+
+function isSensor(value: unknown): boolean {
+  return isMap(value) && typeof value.name === 'string' && isCode(value.read);
+}
+
+function isMap(value: unknown): value is { readonly [name: string]: unknown } {
+  return typeof value === 'object' && value !== null;
+}
+
+function isCode(value: unknown): boolean {
+  return typeof value === 'function';
 }

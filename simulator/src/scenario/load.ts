@@ -6,6 +6,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { type Alias, type Document, LineCounter, parseDocument, visit } from 'yaml';
 import { imageMistake, keyMistake } from '../firmware/user-files.ts';
+import { applicationMistakes } from '../fleet/application-check.ts';
 import { redact } from '../report/redact.ts';
 import { crossCheck } from './checks.ts';
 import { Draft, type OverrideMistake, type Overrides, overrideFlags } from './draft.ts';
@@ -327,7 +328,23 @@ function withFiles(source: Source, draft: Draft, scenario: Scenario): Scenario {
     return { ...event, file: absolute(path, event.file, check) };
   });
   if (missing.length > 0) throw new ScenarioError(inOrder(missing));
-  return { ...scenario, fleets, timeline };
+  const whole = { ...scenario, fleets, timeline };
+  const wrong = checkApplications(whole).map((mistake) => locate(source, draft, mistake));
+  if (wrong.length > 0) throw new ScenarioError(inOrder(wrong));
+  return whole;
+}
+
+/** What is wrong with the modules that fleets name; each module is imported once. */
+function checkApplications(scenario: Scenario): Mistake[] {
+  const files = new Set(scenario.fleets.flatMap(({ application }) => application ?? []));
+  return [...files].flatMap((file) => {
+    const fleets = scenario.fleets.filter(({ application }) => application === file);
+    return applicationMistakes(file, scenario, fleets).flatMap((message, index) => {
+      if (message === undefined) return [];
+      const path = ['fleets', scenario.fleets.indexOf(fleets[index]!), 'application'];
+      return [{ path, message }];
+    });
+  });
 }
 
 /** Where the file has the release: the scenario's timeline is in the order of time. */
