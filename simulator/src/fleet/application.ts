@@ -2,7 +2,15 @@
 // module runs on the microcontroller, where main.ts makes platform and device and calls `start`.
 
 import { pathToFileURL } from 'node:url';
-import type { CommandHandler, Device, Platform, Sensor, ShadowOptions } from '@flotilla/sdk';
+import type {
+  CommandHandler,
+  Device,
+  Platform,
+  Sensor,
+  ShadowHandler,
+  ShadowOptions,
+} from '@flotilla/sdk';
+import { isSlip } from './application-errors.ts';
 
 export interface Application {
   /** Sensors beside those of the scenario; shared by all devices of the fleet. */
@@ -46,4 +54,81 @@ function isMap(value: unknown): value is { readonly [name: string]: unknown } {
 
 function isCode(value: unknown): boolean {
   return typeof value === 'function';
+}
+
+/**
+ * The application with an ear on what the SDK catches and answers itself: a sensor that throws has
+ * no value, a command or a shadow's key is refused with what was thrown. A refusal is no error of
+ * the program; a slip in its code is.
+ */
+export function observed(
+  application: Application,
+  onError: (device: Device, error: unknown) => void,
+): Application {
+  const { commands, sensors, shadow, start } = application;
+  const handlers = shadow?.handlers;
+  return {
+    start,
+    ...(sensors === undefined
+      ? {}
+      : {
+          sensors: sensors.map((sensor) => ({
+            ...sensor,
+            read: (device: Device) =>
+              heard(
+                () => sensor.read(device),
+                (error) => onError(device, error),
+              ),
+          })),
+        }),
+    ...(commands === undefined
+      ? {}
+      : {
+          commands: mapValues(
+            commands,
+            (handle): CommandHandler =>
+              (argument, device, call) =>
+                heard(
+                  () => handle(argument, device, call),
+                  (error) => isSlip(error) && onError(device, error),
+                ),
+          ),
+        }),
+    ...(shadow === undefined
+      ? {}
+      : {
+          shadow: {
+            ...shadow,
+            ...(handlers === undefined
+              ? {}
+              : {
+                  handlers: mapValues(
+                    handlers,
+                    (handle): ShadowHandler<Device> =>
+                      (value, device) =>
+                        heard(
+                          () => handle(value, device),
+                          (error) => isSlip(error) && onError(device, error),
+                        ),
+                  ),
+                }),
+          },
+        }),
+  };
+}
+
+function heard<T>(act: () => T, onError: (error: unknown) => void): T {
+  try {
+    return act();
+  } catch (error) {
+    onError(error);
+    throw error;
+  }
+}
+
+function mapValues<In, Out>(
+  map: Readonly<Record<string, In>>,
+  change: (value: In) => Out,
+): Record<string, Out> {
+  return Object.fromEntries(Object.entries(map).map(([name, value]) => [name, change(value)]));
 }

@@ -17,24 +17,27 @@ import { type Application, loadApplication } from '../fleet/application.ts';
 import { ApplicationTimer } from '../fleet/application-timer.ts';
 import { DeviceClock } from '../fleet/device-clock.ts';
 import { DevicePlaces } from '../fleet/device-places.ts';
-import type { FirmwareFleets, FirmwareFleetsWorld } from '../fleet/firmware-fleets.ts';
+import type { FirmwareFleets } from '../fleet/firmware-fleets.ts';
 import { FirmwarePlatform } from '../fleet/firmware-platform.ts';
 import { FleetMemory } from '../fleet/fleet-memory.ts';
 import { createFleetProfile } from '../fleet/fleet-profile.ts';
 import { PlainClient } from '../fleet/plain-client.ts';
-import { CHURN_STREAM, randomUnit } from '../fleet/random.ts';
+import { type Place, ProgramPlatform, type ProgramWorld } from '../fleet/program-platform.ts';
 import { SimulatedPlatform } from '../fleet/simulated-platform.ts';
 import { Wheel } from '../fleet/wheel.ts';
 import { DeviceLedger } from '../ledger/device-ledger.ts';
 import { Registry } from '../metrics/registry.ts';
 import { sentSizeMax } from '../scenario/message-size.ts';
-import { type Fleet, hasFirmware, type Outage } from '../scenario/schema.ts';
+import { type Fleet, hasFirmware } from '../scenario/schema.ts';
 import { recordEnergy } from '../world/energy.ts';
 import { Links } from '../world/link.ts';
 import { ConnectGate } from './connect-gate.ts';
+import { Disturbances } from './disturbances.ts';
 import { FleetRecord } from './fleet-record.ts';
 import { HealthMonitor } from './health.ts';
+import { Heartbeat } from './heartbeat.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
+import { ProgramWatch } from './program-watch.ts';
 import { RunClock } from './run-clock.ts';
 
 const REPORT_INTERVAL_MS = 250;
@@ -47,11 +50,12 @@ const BUSY_HOUSE_MS = 10;
 const HOUSE_MS = 250;
 /** How late a message may be, at most, for the sake of sharing a wake-up with others. */
 const WAKE_WINDOW_MS_MAX = 6;
-const CHURN_INTERVAL_MS = 100;
+/** From a crash to a running program, without a bootloader that takes its own time. */
+const BOOT_MS = 500;
 /** How long the last bytes of all devices may take. */
 const FAREWELL_MS_MAX = 3000;
 
-class DeviceWorker implements FirmwareFleetsWorld {
+class DeviceWorker implements ProgramWorld {
   readonly seed: number;
   readonly clock: RunClock;
   readonly memory: FleetMemory;
@@ -59,7 +63,9 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private readonly places: DevicePlaces;
   private readonly buffers: StreamBuffers;
   private readonly links: Links;
+  private readonly disturbances: Disturbances;
   private readonly gate: ConnectGate;
+  private readonly heartbeat: Heartbeat;
   private readonly wheel: Wheel;
   private readonly registry: Registry;
   private readonly ledger: DeviceLedger;
@@ -69,9 +75,8 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private readonly profiles: DeviceProfile[];
   /** Absent where no fleet has firmware. */
   private readonly firmware: FirmwareFleets | undefined;
-  private readonly applications: readonly (Application | undefined)[];
+  private readonly programs: ProgramWatch;
   private readonly health = new HealthMonitor();
-  private churnCount = 0;
   private readonly brokerOptions: ConnectOptions;
   private readonly record: FleetRecord;
   private sampling = true;
@@ -99,13 +104,14 @@ class DeviceWorker implements FirmwareFleetsWorld {
     firmware: typeof import('../fleet/firmware-fleets.ts') | undefined,
   ) {
     this.task = task;
-    this.applications = applications;
     const { scenario, target, start, worker, workerCount } = task;
     this.seed = scenario.seed;
     this.clock = new RunClock(start);
     this.buffers = new StreamBuffers(sentSizeMax(scenario, target));
     this.memory = new FleetMemory(this.buffers);
     this.links = new Links(scenario.fleets.map(({ name }) => name));
+    const { clock, devices, links, platforms } = this;
+    this.disturbances = new Disturbances({ scenario, clock, links, platforms, devices });
     this.registry = new Registry(scenario.fleets.map(({ name }) => name));
     const { host, port, tls } = target;
     this.brokerOptions = tls === undefined ? { host, port } : { host, port, tls };
@@ -115,6 +121,10 @@ class DeviceWorker implements FirmwareFleetsWorld {
       rate: rate === undefined ? undefined : rate / workerCount,
       timeoutMs,
     };
+    this.heartbeat = new Heartbeat(task.heartbeat);
+    this.programs = new ProgramWatch(applications, this.heartbeat, this.registry, (platform) =>
+      this.idOf(platform),
+    );
     this.gate = new ConnectGate(limits, (platform) => this.openStream(platform));
     this.firmware = firmware && new firmware.FirmwareFleets(task, this.registry, this);
     this.places = new DevicePlaces(scenario.fleets);
@@ -122,17 +132,14 @@ class DeviceWorker implements FirmwareFleetsWorld {
       const fleet = this.places.fleetOf(device);
       const localIndex = this.platforms.length;
       const place = { deviceIndex: device, localIndex, fleet };
-      this.platforms.push(
-        this.firmware?.createPlatform(place) ??
-          new SimulatedPlatform(this, device, localIndex, fleet),
-      );
+      this.platforms.push(this.createPlatform(place));
     }
     this.wheel = new Wheel(this.platforms.length);
     this.ledger = new DeviceLedger(this.platforms.length);
-    const { clock, gate, ledger, registry } = this;
+    const { gate, ledger, registry } = this;
     this.record = new FleetRecord({ clock, gate, ledger, registry, firmware: this.firmware });
     this.profiles = scenario.fleets.map((fleet, index) =>
-      this.createProfile(fleet, index, applications[index]),
+      this.createProfile(fleet, index, this.programs.applications[index]),
     );
     for (const { fleet } of this.platforms) this.registry.gauge('devices', fleet).add(1);
   }
@@ -152,16 +159,18 @@ class DeviceWorker implements FirmwareFleetsWorld {
   }
 
   private begin(port: MessagePort, beginMs: number): void {
-    const { rampMs, timeline } = this.task.scenario;
+    const { rampMs } = this.task.scenario;
     for (const { deviceIndex, localIndex } of this.platforms) {
       // The ramp is over the run's devices, whichever worker has them.
       this.wheel.start(localIndex, beginMs + (rampMs * deviceIndex) / this.places.total);
     }
-    for (const event of timeline) if (event.kind === 'outage') this.schedule(event, beginMs);
-    this.intervals.push(setInterval(() => port.postMessage(this.nextReport()), REPORT_INTERVAL_MS));
-    if (this.task.scenario.fleets.some(({ churnMs }) => churnMs > 0)) {
-      this.intervals.push(setInterval(() => this.churn(), CHURN_INTERVAL_MS));
-    }
+    this.disturbances.begin(beginMs);
+    this.programs.listen((platform) => this.reset(platform, 'crash'));
+    const report = () => {
+      this.heartbeat.beat();
+      port.postMessage(this.nextReport());
+    };
+    this.intervals.push(setInterval(report, REPORT_INTERVAL_MS));
     this.wake();
   }
 
@@ -262,57 +271,33 @@ class DeviceWorker implements FirmwareFleetsWorld {
     if (!this.isObserverAway) this.ledger.prune(nowMs);
   }
 
-  /** Lets clients go and come back: each with the same chance in every turn (a Poisson process). */
-  private churn(): void {
-    const { fleets } = this.task.scenario;
-    if (!this.sampling || !fleets.some(({ churnMs }) => churnMs > 0)) return;
-    this.churnCount += 1;
-    for (const { deviceIndex, fleet, localIndex } of this.platforms) {
-      const { churnMs } = fleets[fleet]!;
-      if (churnMs === 0) continue;
-      const chance = -Math.expm1(-CHURN_INTERVAL_MS / churnMs);
-      const drawn = randomUnit(this.seed, deviceIndex, CHURN_STREAM, this.churnCount);
-      if (drawn < chance) this.devices[localIndex]?.reconnect();
-    }
-  }
-
-  private schedule(event: Outage, beginMs: number): void {
-    const at = (ms: number, act: () => void) => {
-      const delayMs = beginMs + ms - this.clock.monotonicMs();
-      this.intervals.push(setTimeout(act, delayMs));
-    };
-    at(event.atMs, () => {
-      this.links.begin(event);
-      const fleets = new Set(this.links.affected(event));
-      for (const platform of this.platforms) {
-        if (fleets.has(platform.fleet)) this.cutLinks(platform);
-      }
-    });
-    at(event.atMs + event.forMs, () => this.links.end(event));
-  }
-
-  /** Cuts what the outages in force leave no way for. */
-  private cutLinks(platform: SimulatedPlatform): void {
-    const { fleet, stream } = platform;
-    if (stream !== undefined && this.links.isDown(fleet)) this.links.cut(stream);
-    if (platform instanceof FirmwarePlatform && this.links.isServerDown(fleet)) platform.link.cut();
-  }
-
   isLinkUp(fleet: number): boolean {
     return !this.links.isServerDown(fleet);
   }
 
   // Devices.
 
-  reset(platform: FirmwarePlatform, reset: BootReason): void {
+  enter(platform: ProgramPlatform, act: () => void): void {
+    this.programs.enter(platform, act);
+  }
+
+  failed(platform: ProgramPlatform, error: unknown): boolean {
+    return this.programs.failed(platform, error);
+  }
+
+  feedWatchdog(): void {
+    this.heartbeat.feed();
+  }
+
+  reset(platform: ProgramPlatform, reason: BootReason): void {
     if (platform.isResetting) return;
     platform.isResetting = true;
-    platform.resetReason = reset;
+    platform.resetReason = reason;
     // The program may be in the middle of the call that led here.
     queueMicrotask(() => this.dropProgram(platform));
   }
 
-  private dropProgram(platform: FirmwarePlatform): void {
+  private dropProgram(platform: ProgramPlatform): void {
     const { fleet, localIndex } = platform;
     const device = this.devices[localIndex];
     if (device !== undefined) {
@@ -324,7 +309,9 @@ class DeviceWorker implements FirmwareFleetsWorld {
     this.gate.release(platform, nowMs);
     platform.drop();
     this.wheel.stop(localIndex);
-    if (!this.isOver) this.startTimer(localIndex, nowMs + this.firmware!.bootMs(fleet));
+    if (this.isOver) return;
+    const bootMs = platform instanceof FirmwarePlatform ? this.firmware!.bootMs(fleet) : BOOT_MS;
+    this.startTimer(localIndex, nowMs + bootMs);
   }
 
   private startDevice(localIndex: number): void {
@@ -341,9 +328,26 @@ class DeviceWorker implements FirmwareFleetsWorld {
       fleet.kind === 'plain' ? new PlainClient(identity, fleet.payloadSize) : new Device(identity);
     this.devices[localIndex] = device;
     this.ledger.started(localIndex, device);
-    this.applications[platform.fleet]?.start(device, platform);
+    const application = this.programs.applications[platform.fleet];
+    if (platform instanceof ProgramPlatform) {
+      platform.guard(() => this.startProgram(device, platform, application));
+    } else {
+      this.startProgram(device, platform, application);
+    }
+  }
+
+  private startProgram(device: Device, platform: SimulatedPlatform, application?: Application) {
+    application?.start(device, platform);
     device.start();
     if (!this.sampling) device.stopSampling();
+  }
+
+  private createPlatform(place: Place): SimulatedPlatform {
+    const { deviceIndex, fleet, localIndex } = place;
+    const withFirmware = this.firmware?.createPlatform(place);
+    if (withFirmware !== undefined) return withFirmware;
+    if (this.programs.applications[fleet] !== undefined) return new ProgramPlatform(this, place);
+    return new SimulatedPlatform(this, deviceIndex, localIndex, fleet);
   }
 
   private idOf({ deviceIndex }: SimulatedPlatform): string {
@@ -372,6 +376,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
 
   private stopSampling(): void {
     this.sampling = false;
+    this.disturbances.stopChurn();
     for (const device of this.devices) device?.stopSampling();
   }
 
@@ -391,6 +396,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
       health: this.health.health(),
       reasons: this.record.reasons.toObject(),
       dropCauses: this.record.dropCauses(),
+      applicationErrors: this.programs.errors.toList(),
       versions: { ...this.record.versions },
     };
   }
@@ -430,11 +436,12 @@ class DeviceWorker implements FirmwareFleetsWorld {
     });
     this.isOver = true;
     for (const platform of this.platforms) {
-      if (platform instanceof FirmwarePlatform) platform.retire();
+      if (platform instanceof ProgramPlatform) platform.retire();
     }
     for (const device of this.devices) device?.retire();
     this.buffers.flush();
     clearTimeout(this.wakeTimer);
+    this.disturbances.stop();
     for (const interval of this.intervals) clearInterval(interval);
     // A DISCONNECT that does not go out would leave a will behind.
     const deadlineMs = this.clock.monotonicMs() + FAREWELL_MS_MAX;

@@ -2,45 +2,39 @@
 // keeps the timeline, and puts their reports together.
 
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
-import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { Piscina } from 'piscina';
-import { Registry, type RegistryWire } from '../metrics/registry.ts';
+import { Registry } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
   abortingThreshold,
   type ThresholdResult,
   thresholdPercentiles,
 } from '../metrics/thresholds.ts';
-import type { FleetDrops, Outcome } from '../report/summary.ts';
+import type { Outcome } from '../report/summary.ts';
 import { TOPICS_DEFAULT } from '../scenario/file-schema.ts';
 import type { LoadedScenario } from '../scenario/load.ts';
 import { hasFirmware, type Scenario } from '../scenario/schema.ts';
-import { Child, moduleUrl } from './child.ts';
+import { Child } from './child.ts';
 import { Cleaner } from './cleaner.ts';
 import { healthWarnings, worstHealth } from './health.ts';
 import { checkHost } from './host-guard.ts';
 import type {
   FromBroker,
   FromObserver,
-  FromWorker,
   ObserverReport,
   OtaUrls,
-  Reasons,
   Target,
   ToObserver,
   ToWorker,
-  WorkerReport,
   WorkerResult,
-  WorkerTask,
 } from './messages.ts';
 import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './preflight.ts';
-import { commonest, sumReasons } from './reason-counts.ts';
+import { commonest } from './reason-counts.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 import { runId } from './run-id.ts';
 import { settleLedger } from './settle-ledger.ts';
 import { needsShadow, ShadowPart } from './shadow-part.ts';
 import type { RemoteServer, UpdatePart } from './update-part.ts';
+import { Workers, withTrends } from './workers.ts';
 
 export interface LiveRunOptions {
   /** Worker threads; default: all cores but one. */
@@ -72,14 +66,11 @@ export class LiveRun {
   private readonly clock = new RunClock(this.start);
   private readonly startedAt = new Date().toISOString();
   private beginMs = 0;
-  private pool: Piscina | undefined;
+  private workers: Workers | undefined;
   private broker: Child<never, FromBroker> | undefined;
   private observer: Child<ToObserver, FromObserver> | undefined;
   private shadow: ShadowPart | undefined;
   private updates: UpdatePart | undefined;
-  private readonly ports: MessagePort[] = [];
-  private readonly reports: (WorkerReport | undefined)[] = [];
-  private reportCount = 0;
   private observerReport: ObserverReport | undefined;
   private readonly warnings: string[] = [];
   private interrupted = false;
@@ -89,8 +80,6 @@ export class LiveRun {
   private readonly ending = Promise.withResolvers<void>();
   /** Rejects when the run cannot go on. */
   private readonly failing = Promise.withResolvers<never>();
-  private readyCount = 0;
-  private readonly workersReady = Promise.withResolvers<void>();
   private readonly observerReady = Promise.withResolvers<void>();
   private readonly observerSeen = Promise.withResolvers<readonly (readonly number[])[]>();
 
@@ -117,18 +106,19 @@ export class LiveRun {
       await this.orFail(this.observerReady.promise);
       await this.orFail(this.startShadow(target));
       const ota = await this.orFail(this.startUpdates(target));
-      const results = this.startWorkers(target, ota);
-      await this.orFail(this.workersReady.promise);
+      const workers = this.startWorkers(target, ota);
+      this.workers = workers;
+      await this.orFail(workers.ready);
       this.begin();
       await this.orFail(this.sample());
       const durationMs = this.clock.monotonicMs() - this.beginMs;
       await this.orFail(this.settle());
-      const finished = await this.orFail(this.finish(results));
-      await this.cleanUp(target, finished.results);
-      this.checkAnyConnect();
-      return this.outcome(finished.results, finished.seen, durationMs);
+      const finished = await this.orFail(this.finish(workers));
+      await this.cleanUp(target, workers, finished.results);
+      this.checkAnyConnect(workers);
+      return this.outcome(workers, finished.results, finished.seen, durationMs);
     } finally {
-      await this.pool?.destroy();
+      await this.workers?.destroy();
       await this.updates?.stop();
       for (const part of [this.observer, this.shadow, this.broker]) part?.stop();
     }
@@ -252,54 +242,18 @@ export class LiveRun {
     return await this.updates.start();
   }
 
-  /** One task per worker for the whole run; the result is all of theirs. */
-  private startWorkers(target: Target, ota: OtaUrls | undefined): Promise<WorkerResult[]> {
-    const { loaded, run, start, workerCount } = this;
-    this.pool = new Piscina({
-      filename: fileURLToPath(moduleUrl('device-worker')),
-      minThreads: workerCount,
-      maxThreads: workerCount,
+  private startWorkers(target: Target, ota: OtaUrls | undefined): Workers {
+    const { loaded, run, start } = this;
+    return new Workers({
+      task: { scenario: loaded.scenario, run, start, target, ota },
+      count: this.workerCount,
+      onReport: () => this.onReport(),
+      fail: (message) => this.fail(message),
     });
-    // A worker that dies while another's death ends the run has no task left to reject.
-    this.pool.on('error', (error: Error) => this.fail(`a worker died: ${error.message}`));
-    const tasks = Array.from({ length: workerCount }, (_, worker) => {
-      const { port1, port2 } = new MessageChannel();
-      const task: WorkerTask = {
-        scenario: loaded.scenario,
-        run,
-        start,
-        target,
-        ota,
-        worker,
-        workerCount,
-        port: port2,
-      };
-      port1.on('message', (message: FromWorker) => this.onWorker(worker, message));
-      this.ports.push(port1);
-      return this.pool!.run(task, { transferList: [port2] }) as Promise<WorkerResult>;
-    });
-    for (const [worker, task] of tasks.entries()) {
-      task.catch((error: Error) => {
-        this.fail(`worker ${worker} of ${workerCount} died: ${error.message}`);
-      });
-    }
-    const results = Promise.all(tasks);
-    // A run that fails ends its workers, and then nobody waits for their results.
-    results.catch(() => undefined);
-    return results;
   }
 
   private tellWorkers(message: ToWorker): void {
-    for (const port of this.ports) port.postMessage(message);
-  }
-
-  private onWorker(worker: number, message: FromWorker): void {
-    if (message.kind === 'report') {
-      this.onReport(worker, message);
-      return;
-    }
-    this.readyCount += 1;
-    if (this.readyCount === this.workerCount) this.workersReady.resolve();
+    this.workers?.tell(message);
   }
 
   // The course of a run.
@@ -318,10 +272,7 @@ export class LiveRun {
     clearTimeout(timer);
   }
 
-  private onReport(worker: number, report: WorkerReport): void {
-    const { registry: previous } = this.reports[worker] ?? report;
-    this.reports[worker] = { ...report, registry: withTrends(report.registry, previous) };
-    this.reportCount += 1;
+  private onReport(): void {
     const elapsedMs = this.clock.monotonicMs() - this.beginMs;
     const registry = this.merged();
     this.options.onProgress(registry.snapshot(), elapsedMs);
@@ -333,18 +284,17 @@ export class LiveRun {
   private checkFirstConnect(registry: Registry, elapsedMs: number): void {
     const { timeline } = this.loaded.scenario;
     if (elapsedMs < FIRST_CONNECT_MS_MAX || timeline.length > 0) return;
-    const { 4: old, 5: present } = this.versionCounts();
-    if (old + present > 0 || registry.total('connect_failures') === 0) return;
+    const { reasons, versions } = this.workers!;
+    if (versions[4] + versions[5] > 0 || registry.total('connect_failures') === 0) return;
     this.fail(
-      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(this.reasons())}`,
+      `no device could connect in ${Math.floor(elapsedMs / 1000)} s: ${commonest(reasons)}`,
     );
   }
 
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
-  private checkAnyConnect(): void {
-    const accepted = this.versionCounts();
-    const reasons = this.reasons();
-    if (this.interrupted || accepted[4] + accepted[5] > 0) return;
+  private checkAnyConnect({ applicationErrors, reasons, versions }: Workers): void {
+    // Where applications crash before they connect, that is the finding.
+    if (this.interrupted || applicationErrors.length > 0 || versions[4] + versions[5] > 0) return;
     throw new RunError(`no device could connect: ${commonest(reasons)}`);
   }
 
@@ -363,7 +313,8 @@ export class LiveRun {
     const boundMs = early ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
     const endMs = this.clock.monotonicMs() + boundMs;
     // A report may have been under way when sampling ended, the one after it was not.
-    const reportsNeeded = this.reportCount + 2 * this.workerCount;
+    const workers = this.workers!;
+    const reportsNeeded = workers.reportCount + 2 * this.workerCount;
     let observed = 0;
     let quietSinceMs = this.clock.monotonicMs();
     while (!this.failed && this.clock.monotonicMs() < endMs) {
@@ -372,21 +323,21 @@ export class LiveRun {
       const nowMs = this.clock.monotonicMs();
       if (registry.total('messages_observed') !== observed) quietSinceMs = nowMs;
       observed = registry.total('messages_observed');
-      if (this.reportCount < reportsNeeded || this.pending() > 0) continue;
+      if (workers.reportCount < reportsNeeded || workers.pending > 0) continue;
       if (observed >= registry.total('messages_produced')) return;
       if (nowMs - quietSinceMs >= QUIET_MS) return;
     }
   }
 
   private async finish(
-    results: Promise<WorkerResult[]>,
+    workers: Workers,
   ): Promise<{ results: WorkerResult[]; seen: readonly (readonly number[])[] }> {
     const fromMs = this.observerReport?.openGapFromMs;
     if (fromMs !== undefined) {
       this.tellWorkers({ kind: 'gap', gap: { fromMs, toMs: this.clock.monotonicMs() } });
     }
     this.tellWorkers({ kind: 'finish' });
-    const finished = await results;
+    const finished = await workers.results;
     await Promise.all([this.shadow?.finish(), this.updates?.finish()]);
     this.observer?.send({ kind: 'finish' });
     const seen = await this.observerSeen.promise;
@@ -394,11 +345,14 @@ export class LiveRun {
   }
 
   /** Removes from the broker what the devices could not remove themselves. */
-  private async cleanUp(target: Target, results: readonly WorkerResult[]): Promise<void> {
+  private async cleanUp(
+    target: Target,
+    { versions: spoken }: Workers,
+    results: readonly WorkerResult[],
+  ): Promise<void> {
     const { broker, topics } = this.loaded.scenario;
     const ids = results.flatMap(({ leftovers }) => leftovers);
     if (broker === undefined || ids.length === 0) return;
-    const spoken = this.versionCounts();
     const only = spoken[5] === 0 ? 4 : spoken[4] === 0 ? 5 : 0;
     const observer = only === 5 ? [] : [`${this.run}-observer`];
     const failed = await new Cleaner(target, topics, only).clean([...ids, ...observer]);
@@ -411,45 +365,20 @@ export class LiveRun {
 
   private merged(): Registry {
     const registry = new Registry(this.loaded.scenario.fleets.map(({ name }) => name));
-    for (const report of this.reports) if (report !== undefined) registry.merge(report.registry);
+    this.workers?.addTo(registry);
     if (this.observerReport !== undefined) registry.merge(this.observerReport.registry);
     this.shadow?.addTo(registry);
     this.updates?.addTo(registry);
     return registry;
   }
 
-  private pending(): number {
-    return this.reports.reduce((sum, report) => sum + (report?.pending ?? 0), 0);
-  }
-
-  /** Connections accepted, by MQTT version. */
-  private versionCounts(): Record<4 | 5, number> {
-    const counts = { 4: 0, 5: 0 };
-    for (const report of this.reports) {
-      counts[4] += report?.versions[4] ?? 0;
-      counts[5] += report?.versions[5] ?? 0;
-    }
-    return counts;
-  }
-
-  private reasons(): Reasons {
-    return sumReasons(this.reports.map((report) => report?.reasons));
-  }
-
-  /** By fleet, where messages were dropped. */
-  private drops(): FleetDrops[] {
-    return this.loaded.scenario.fleets.flatMap(({ name }, fleet) => {
-      const causes = sumReasons(this.reports.map((report) => report?.dropCauses[fleet]));
-      return Object.keys(causes).length === 0 ? [] : [{ fleet: name, causes }];
-    });
-  }
-
   private outcome(
+    workers: Workers,
     results: readonly WorkerResult[],
     seen: readonly (readonly number[])[],
     durationMs: number,
   ): Outcome {
-    for (const [worker, { report }] of results.entries()) this.reports[worker] = report;
+    workers.take(results);
     const registry = this.merged();
     settleLedger(registry, this.loaded.scenario.fleets, results, seen);
     const { loaded, updates, workerCount } = this;
@@ -461,10 +390,11 @@ export class LiveRun {
       loaded,
       mode: 'live',
       broker: broker?.url ?? 'embedded',
-      protocol: this.protocol(),
+      protocol: protocolOf(workers.versions),
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
       durationMs,
-      drops: this.drops(),
+      drops: workers.drops,
+      applicationErrors: workers.applicationErrors,
       ...updates?.results(),
       performance: {
         workers: workerCount,
@@ -475,24 +405,18 @@ export class LiveRun {
         rssBytes: process.resourceUsage().maxRSS * 1024,
         generator: { ...health, missedSamples: missed },
         warnings: [...healthWarnings(health, missed), ...this.warnings],
-        disconnectReasons: this.reasons(),
+        disconnectReasons: workers.reasons,
       },
       ...(this.interrupted ? { interrupted: true } : {}),
       ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),
     };
   }
-
-  /** What was spoken, for people. */
-  private protocol(): string {
-    const counts = this.versionCounts();
-    const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
-    return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
-  }
 }
 
-/** A report without trends leaves those of the one before it standing. */
-function withTrends(wire: RegistryWire, previous: RegistryWire): RegistryWire {
-  return wire.trends.length > 0 ? wire : { ...wire, trends: previous.trends };
+/** What was spoken, for people. */
+function protocolOf(versions: Record<4 | 5, number>): string {
+  const names = [versions[5] > 0 ? '5' : '', versions[4] > 0 ? '3.1.1' : ''].filter(Boolean);
+  return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
 }
 
 function deviceCount({ fleets }: Scenario): number {

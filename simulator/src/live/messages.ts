@@ -1,6 +1,7 @@
 // What the threads and processes of a live run tell each other.
 
 import type { MessagePort } from 'node:worker_threads';
+import type { ApplicationError } from '../fleet/application-errors.ts';
 import type { DeviceAccount } from '../ledger/account.ts';
 import type { RegistryWire } from '../metrics/registry.ts';
 import type { Broker, Scenario } from '../scenario/schema.ts';
@@ -34,6 +35,8 @@ export interface WorkerTask {
   readonly worker: number;
   readonly workerCount: number;
   readonly port: MessagePort;
+  /** Memory of the worker's `Heartbeat`. */
+  readonly heartbeat: Int32Array;
 }
 
 export type ToWorker =
@@ -60,6 +63,8 @@ export interface WorkerReport {
   readonly reasons: Reasons;
   /** Why messages were dropped, by fleet. */
   readonly dropCauses: readonly Reasons[];
+  /** The first exceptions of applications. */
+  readonly applicationErrors: readonly ApplicationError[];
   /** Connections accepted, by MQTT version. */
   readonly versions: Readonly<Record<'4' | '5', number>>;
 }

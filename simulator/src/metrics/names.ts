@@ -105,6 +105,12 @@ const RECORDED = {
     unit: 'ms',
     description: 'from the scheduled time of a message to the observer',
   },
+  application_errors: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'exceptions of the user’s own applications',
+    optional: true,
+  },
   shadow_updates: {
     kind: 'counter',
     unit: 'events',

@@ -1,5 +1,6 @@
 // The summary of a run: the object that `--summary-export` writes and every report renders.
 
+import type { ApplicationError } from '../fleet/application-errors.ts';
 import type { CounterName } from '../metrics/names.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { evaluate, type ThresholdResult } from '../metrics/thresholds.ts';
@@ -79,6 +80,8 @@ export interface Summary {
   readonly metrics: Snapshot;
   /** By fleet, where messages were dropped. */
   readonly drops?: readonly FleetDrops[];
+  /** The first exceptions of the user's applications; `application_errors` counts them all. */
+  readonly applicationErrors?: readonly ApplicationError[];
   /** Where the timeline rolls firmware out. */
   readonly rollouts?: readonly RolloutSummary[];
   /** Where the scenario attacks updates. */
@@ -102,6 +105,7 @@ export interface Outcome {
   /** How long devices sampled: what rates of counters are over. */
   readonly durationMs: number;
   readonly drops?: readonly FleetDrops[];
+  readonly applicationErrors?: readonly ApplicationError[];
   readonly rollouts?: readonly RolloutSummary[];
   readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
@@ -135,6 +139,9 @@ export function buildSummary(outcome: Outcome): Summary {
     ledger,
     metrics: snapshot,
     ...(outcome.drops === undefined || outcome.drops.length === 0 ? {} : { drops: outcome.drops }),
+    ...(outcome.applicationErrors === undefined || outcome.applicationErrors.length === 0
+      ? {}
+      : { applicationErrors: outcome.applicationErrors }),
     ...(outcome.rollouts === undefined ? {} : { rollouts: outcome.rollouts }),
     ...(outcome.attacks === undefined ? {} : { attacks: outcome.attacks }),
     performance: outcome.performance,

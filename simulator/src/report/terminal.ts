@@ -34,6 +34,7 @@ export function renderSummary(summary: Summary, color: boolean): string {
     heading(summary, paint),
     thresholds(summary, paint),
     ledger(summary, paint),
+    applicationErrors(summary, paint),
     ...(summary.rollouts ?? []).map((rollout) => rolloutSection(rollout, paint)),
     attacks(summary, paint),
     fleets(summary, paint),
@@ -188,6 +189,26 @@ function dropNotes(drops: Summary['drops'] = [], paint: Paint): string[] {
     const words = sorted.map(([cause, count]) => `${formatInteger(count)} ${cause}`);
     return `  ${paint('red', `dropped by ${fleet}: ${words.join(', ')}`)}`;
   });
+}
+
+/** What the user's applications threw, with device and place. */
+function applicationErrors(
+  { applicationErrors: errors = [], metrics: snapshot }: Summary,
+  paint: Paint,
+): string[] {
+  if (errors.length === 0) return [];
+  const total = countOf(snapshot.application_errors);
+  const lines = errors.flatMap(({ count, device, message, place }) => {
+    const times = count === 1 ? '' : ` (${formatInteger(count)} times)`;
+    return [
+      `  ${paint('red', message)}`,
+      `    ${paint('dim', `${device}${place === undefined ? '' : ` at ${place}`}${times}`)}`,
+    ];
+  });
+  const shown = errors.reduce((sum, { count }) => sum + count, 0);
+  const more = total > shown ? [`  ${paint('dim', `and ${plural(total - shown, 'other')}`)}`] : [];
+  const head = `${paint('bold', 'APPLICATION ERRORS')}  ${paint('dim', plural(total, 'exception'))}`;
+  return [head, ...lines, ...more];
 }
 
 function ledgerNotes({ produced, duplicated, balanced, ...rest }: Ledger, paint: Paint): string[] {

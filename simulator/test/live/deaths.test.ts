@@ -14,7 +14,9 @@ import { folder, loadedScenario } from '../support/scenario.ts';
 interface Parts {
   readonly broker: { readonly pid: number };
   readonly observer: { readonly pid: number };
-  readonly pool: { readonly threads: readonly { terminate(): Promise<number> }[] };
+  readonly workers: {
+    readonly pool: { readonly threads: readonly { terminate(): Promise<number> }[] };
+  };
 }
 
 function isGoing(snapshot: Snapshot): boolean {
@@ -59,7 +61,9 @@ function application(name: string, body: string): string {
 
 describe('a run', () => {
   test.concurrent('whose worker is ended says which', async () => {
-    const error = await failureOf(loaded('ended'), ({ pool }) => void pool.threads[1]!.terminate());
+    const error = await failureOf(loaded('ended'), ({ workers }) => {
+      void workers.pool.threads[1]!.terminate();
+    });
     expect(error.message).toMatch(/^worker [01] of 2 died: /);
   });
 
@@ -72,21 +76,6 @@ describe('a run', () => {
     expect(error.message).toMatch(
       /^worker [01] of 2 died: bufferSize: expected at least \d+ bytes/,
     );
-  });
-
-  test.concurrent('whose application throws later says what', async () => {
-    const file = application(
-      'thrower',
-      `let count = 0;
-      export const sensors = [{ name: 'fuse', read: () => 1 }];
-      export function start(device, platform) {
-        const target = { onTimer() { throw new Error('the fuse blew'); } };
-        count += 1;
-        if (count === 3) platform.createTimer(target).start(300);
-      }`,
-    );
-    const error = await failureOf(loaded('throwing', [`application: '${file}'`]));
-    expect(error.message).toMatch(/^worker [01] of 2 died: .*the fuse blew/);
   });
 
   test.concurrent('whose application ends its process says so', async () => {
