@@ -71,16 +71,20 @@ function placeOf(error: unknown): string | undefined {
   if (typeof stack !== 'string') return undefined;
   for (const [, path, line, column] of stack.matchAll(FRAME)) {
     const file = path!.startsWith('file://') ? fileURLToPath(path!) : path!;
-    if (OWN_FOLDERS.some((folder) => file.startsWith(folder))) continue;
+    if (!isUserFile(file)) continue;
     return `${relative(process.cwd(), file)}:${line}:${column}`;
   }
   return undefined;
 }
 
+/** True for a file that is none of the packages whose code runs beside an application. */
+export function isUserFile(file: string): boolean {
+  return !OWN_FOLDERS.some((folder) => file.startsWith(folder));
+}
+
 /** `at name (file:///path:1:2)`, `at /path:1:2`; modules of Node have no path. */
 const FRAME = /^ +at (?:.*\()?((?:file:\/\/)?(?:\/|[A-Za-z]:\\)[^\n]*?):(\d+):(\d+)\)?$/gm;
 
-/** Folders of the packages whose code runs beside an application. */
 const OWN_FOLDERS = ['@flotilla/sdk', '@flotilla/sdk/node'].map((name) => {
   // …/sdk/src/index.ts and …/sdk/ports/node/index.ts, or the same of a build.
   return fileURLToPath(new URL('.', import.meta.resolve(name)));

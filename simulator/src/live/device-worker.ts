@@ -2,7 +2,7 @@
 // real clock, its own sockets and its own devices.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, threadId } from 'node:worker_threads';
 import {
   type BootReason,
   type ConnectOptions,
@@ -122,6 +122,7 @@ class DeviceWorker implements ProgramWorld {
       timeoutMs,
     };
     this.heartbeat = new Heartbeat(task.heartbeat);
+    this.heartbeat.begin(threadId);
     this.programs = new ProgramWatch(applications, this.heartbeat, this.registry, (platform) =>
       this.idOf(platform),
     );
@@ -315,6 +316,8 @@ class DeviceWorker implements ProgramWorld {
   }
 
   private startDevice(localIndex: number): void {
+    // A ramp of 0 s starts all devices in one turn.
+    this.heartbeat.beat();
     const platform = this.platforms[localIndex]!;
     if (platform instanceof FirmwarePlatform && !this.firmware!.boot(platform)) return;
     const fleet = this.task.scenario.fleets[platform.fleet]!;

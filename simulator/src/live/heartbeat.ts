@@ -6,7 +6,9 @@ const BEAT = 0;
 const ENTERED = 1;
 /** Counts entries, and calls of `feedWatchdog` within one. */
 const ENTRIES = 2;
-const FIELD_COUNT = 3;
+/** Id of the worker's thread in this process. */
+const THREAD = 3;
+const FIELD_COUNT = 4;
 
 export class Heartbeat {
   readonly shared: Int32Array;
@@ -21,6 +23,11 @@ export class Heartbeat {
   }
 
   // Of the worker.
+
+  /** The worker is this thread. */
+  begin(threadId: number): void {
+    Atomics.store(this.shared, THREAD, threadId);
+  }
 
   beat(): void {
     Atomics.add(this.shared, BEAT, 1);
@@ -46,6 +53,10 @@ export class Heartbeat {
   /** Changes whenever the worker comes to its next turn, enters an application, or is fed. */
   get pulse(): number {
     return Atomics.load(this.shared, BEAT) + Atomics.load(this.shared, ENTRIES);
+  }
+
+  get threadId(): number {
+    return Atomics.load(this.shared, THREAD);
   }
 
   /** The device whose application runs now; undefined = none does. */

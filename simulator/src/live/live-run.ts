@@ -2,6 +2,7 @@
 // keeps the timeline, and puts their reports together.
 
 import { availableParallelism } from 'node:os';
+import { DevicePlaces } from '../fleet/device-places.ts';
 import { Registry } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
@@ -31,7 +32,7 @@ import { checkDuration, checkOpenFiles, RunError, resolveTarget } from './prefli
 import { commonest } from './reason-counts.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 import { runId } from './run-id.ts';
-import { settleLedger } from './settle-ledger.ts';
+import { leaveOut, settleLedger } from './settle-ledger.ts';
 import { needsShadow, ShadowPart } from './shadow-part.ts';
 import type { RemoteServer, UpdatePart } from './update-part.ts';
 import { Workers, withTrends } from './workers.ts';
@@ -248,6 +249,7 @@ export class LiveRun {
       task: { scenario: loaded.scenario, run, start, target, ota },
       count: this.workerCount,
       onReport: () => this.onReport(),
+      onHang: () => this.ending.resolve(),
       fail: (message) => this.fail(message),
     });
   }
@@ -260,7 +262,7 @@ export class LiveRun {
 
   private begin(): void {
     this.beginMs = this.clock.monotonicMs();
-    this.tellWorkers({ kind: 'begin', beginMs: this.beginMs });
+    this.workers?.begin(this.beginMs);
     this.shadow?.begin(this.beginMs);
     this.updates?.begin();
   }
@@ -309,12 +311,13 @@ export class LiveRun {
   /** Sampling ends; what is buffered or on its way still arrives, within a bound. */
   private async settle(): Promise<void> {
     this.tellWorkers({ kind: 'stop-sampling' });
-    const early = this.interrupted || this.abortedBy !== undefined;
+    const workers = this.workers!;
+    const hangs = workers.hangReason !== undefined;
+    const early = this.interrupted || this.abortedBy !== undefined || hangs;
     const boundMs = early ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
     const endMs = this.clock.monotonicMs() + boundMs;
     // A report may have been under way when sampling ended, the one after it was not.
-    const workers = this.workers!;
-    const reportsNeeded = workers.reportCount + 2 * this.workerCount;
+    const reportsNeeded = workers.reportCount + 2 * workers.turningCount;
     let observed = 0;
     let quietSinceMs = this.clock.monotonicMs();
     while (!this.failed && this.clock.monotonicMs() < endMs) {
@@ -331,7 +334,7 @@ export class LiveRun {
 
   private async finish(
     workers: Workers,
-  ): Promise<{ results: WorkerResult[]; seen: readonly (readonly number[])[] }> {
+  ): Promise<{ results: (WorkerResult | undefined)[]; seen: readonly (readonly number[])[] }> {
     const fromMs = this.observerReport?.openGapFromMs;
     if (fromMs !== undefined) {
       this.tellWorkers({ kind: 'gap', gap: { fromMs, toMs: this.clock.monotonicMs() } });
@@ -348,10 +351,10 @@ export class LiveRun {
   private async cleanUp(
     target: Target,
     { versions: spoken }: Workers,
-    results: readonly WorkerResult[],
+    results: readonly (WorkerResult | undefined)[],
   ): Promise<void> {
     const { broker, topics } = this.loaded.scenario;
-    const ids = results.flatMap(({ leftovers }) => leftovers);
+    const ids = results.flatMap((result, worker) => result?.leftovers ?? this.idsOf(worker));
     if (broker === undefined || ids.length === 0) return;
     const only = spoken[5] === 0 ? 4 : spoken[4] === 0 ? 5 : 0;
     const observer = only === 5 ? [] : [`${this.run}-observer`];
@@ -359,6 +362,16 @@ export class LiveRun {
     if (failed > 0) {
       this.warnings.push(`${failed} clients left state at the broker: ${this.cleanCommand()}`);
     }
+  }
+
+  /** The ids of a worker's devices. */
+  private idsOf(worker: number): string[] {
+    const places = new DevicePlaces(this.loaded.scenario.fleets);
+    const ids: string[] = [];
+    for (let device = worker; device < places.total; device += this.workerCount) {
+      ids.push(places.idOf(device, this.run));
+    }
+    return ids;
   }
 
   // What came of it.
@@ -374,18 +387,25 @@ export class LiveRun {
 
   private outcome(
     workers: Workers,
-    results: readonly WorkerResult[],
+    results: readonly (WorkerResult | undefined)[],
     seen: readonly (readonly number[])[],
     durationMs: number,
   ): Outcome {
     workers.take(results);
     const registry = this.merged();
-    settleLedger(registry, this.loaded.scenario.fleets, results, seen);
+    const { fleets } = this.loaded.scenario;
+    for (const [worker, result] of results.entries()) {
+      if (result !== undefined) continue;
+      const isIts = (device: number) => device % workers.count === worker;
+      leaveOut(registry, fleets, workers.reportOf(worker)?.registry, seen, isIts);
+    }
+    const ended = results.filter((result) => result !== undefined);
+    settleLedger(registry, fleets, ended, seen);
     const { loaded, updates, workerCount } = this;
     const { thresholds, broker } = loaded.scenario;
     const { system, user } = process.cpuUsage();
-    const missed = results.reduce((sum, { report }) => sum + report.missedSamples, 0);
-    const health = worstHealth(results.map(({ report }) => report.health));
+    const missed = ended.reduce((sum, { report }) => sum + report.missedSamples, 0);
+    const health = worstHealth(ended.map(({ report }) => report.health));
     return {
       loaded,
       mode: 'live',
@@ -407,6 +427,9 @@ export class LiveRun {
         warnings: [...healthWarnings(health, missed), ...this.warnings],
         disconnectReasons: workers.reasons,
       },
+      ...(workers.hangReason === undefined
+        ? {}
+        : { judged: { ok: false, reason: workers.hangReason } }),
       ...(this.interrupted ? { interrupted: true } : {}),
       ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),
     };

@@ -3,7 +3,7 @@
 import { PLAIN_HEAD_SIZE } from '../fleet/plain-payload.ts';
 import { type FleetAccount, settleCounted, settleDevice } from '../ledger/account.ts';
 import { SequenceSet } from '../ledger/sequence-set.ts';
-import type { Registry } from '../metrics/registry.ts';
+import { Registry, type RegistryWire } from '../metrics/registry.ts';
 import type { Fleet } from '../scenario/schema.ts';
 import type { WorkerResult } from './messages.ts';
 
@@ -39,6 +39,29 @@ export function settleLedger(
     registry.counter('messages_dropped', fleet).add(total.dropped);
     registry.counter('messages_volatile', fleet).add(total.volatile);
     registry.counter('messages_pending', fleet).add(total.pending);
+  }
+}
+
+/**
+ * Leaves the devices of a worker without accounts out of the ledger, but for what was observed of
+ * them. `reported` is its last report, which `registry` has.
+ */
+export function leaveOut(
+  registry: Registry,
+  fleets: readonly Fleet[],
+  reported: RegistryWire | undefined,
+  seen: readonly (readonly number[])[],
+  isIts: (device: number) => boolean,
+): void {
+  const last = reported && Registry.fromWire(reported);
+  let device = 0;
+  for (const [fleet, { count }] of fleets.entries()) {
+    let observed = 0;
+    for (const end = device + count; device < end; device += 1) {
+      if (isIts(device)) observed += SequenceSet.fromRanges(seen[device] ?? []).count;
+    }
+    const produced = last?.counter('messages_produced', fleet).value ?? 0;
+    registry.counter('messages_produced', fleet).add(observed - produced);
   }
 }
 

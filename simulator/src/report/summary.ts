@@ -29,6 +29,12 @@ export interface Ledger {
   readonly balanced: boolean;
 }
 
+/** Whether what a run measured is worth a verdict, and why not. */
+export interface Judgement {
+  readonly ok: boolean;
+  readonly reason: string;
+}
+
 /** Why messages of a fleet were dropped, and how often. */
 export interface FleetDrops {
   readonly fleet: string;
@@ -87,6 +93,8 @@ export interface Summary {
   /** Where the scenario attacks updates. */
   readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
+  /** Absent: the run could be judged. */
+  readonly judged?: Judgement;
   /** The user ended the run early. */
   readonly interrupted?: boolean;
   /** The threshold that ended the run early: `metric: expression`. */
@@ -109,17 +117,18 @@ export interface Outcome {
   readonly rollouts?: readonly RolloutSummary[];
   readonly attacks?: readonly AttackSummary[];
   readonly performance: Performance;
+  readonly judged?: Judgement;
   readonly interrupted?: boolean;
   readonly abortedBy?: ThresholdResult;
 }
 
 /** Judges a run: it passes when all thresholds hold, the ledger balances and it ran to its end. */
 export function buildSummary(outcome: Outcome): Summary {
-  const { loaded, snapshot, abortedBy, interrupted } = outcome;
+  const { loaded, snapshot, abortedBy, interrupted, judged } = outcome;
   const { scenario } = loaded;
   const thresholds = evaluate(scenario.thresholds, snapshot, outcome.durationMs / 1000);
   const ledger = ledgerOf(snapshot);
-  const complete = interrupted !== true && abortedBy === undefined;
+  const complete = interrupted !== true && abortedBy === undefined && judged?.ok !== false;
   return {
     schemaVersion: 1,
     scenario: scenario.name,
@@ -145,6 +154,7 @@ export function buildSummary(outcome: Outcome): Summary {
     ...(outcome.rollouts === undefined ? {} : { rollouts: outcome.rollouts }),
     ...(outcome.attacks === undefined ? {} : { attacks: outcome.attacks }),
     performance: outcome.performance,
+    ...(judged === undefined ? {} : { judged }),
     ...(interrupted === true ? { interrupted } : {}),
     ...(abortedBy === undefined
       ? {}
@@ -174,12 +184,12 @@ export function ledgerOf(snapshot: Snapshot): Ledger {
 }
 
 /**
- * The process's exit code: 0 passed, 1 the ledger does not balance, 99 a threshold was crossed
+ * The process's exit code: 0 passed, 1 not judged or the ledger does not balance, 99 a threshold was crossed
  * (k6's code), 130 interrupted.
  */
 export function exitCode(summary: Summary): 0 | 1 | 99 | 130 {
   if (summary.interrupted === true) return 130;
-  if (!summary.ledger.balanced) return 1;
+  if (!summary.ledger.balanced || summary.judged?.ok === false) return 1;
   return summary.passed ? 0 : 99;
 }
 

@@ -308,7 +308,7 @@ function isLedgerTerm(name: string): boolean {
 }
 
 function verdict(summary: Summary, paint: Paint): string[] {
-  const { performance, interrupted, abortedBy, passed } = summary;
+  const { performance, interrupted, abortedBy, judged, passed } = summary;
   const { workers, cpuMs, rssBytes, versions } = performance;
   const cost = [
     plural(workers, 'worker'),
@@ -327,6 +327,7 @@ function verdict(summary: Summary, paint: Paint): string[] {
   const crossed = summary.thresholds.filter(({ ok }) => !ok).length;
   const reasons = [
     ...(interrupted === true ? ['interrupted'] : []),
+    ...(judged?.ok === false ? [`not judged: ${judged.reason}`] : []),
     ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
     ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),
     ...(summary.ledger.balanced ? [] : ['the ledger does not balance']),
