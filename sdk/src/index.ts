@@ -11,6 +11,7 @@ export {
 } from './buffer/outbox.ts';
 export { type CommandCall, type CommandHandler, LATER } from './commands/commands.ts';
 export { Device, DeviceCounters, type DeviceIdentity } from './device.ts';
+export { DEVICE_ID_LENGTH_MAX, isDeviceId } from './device-id.ts';
 export {
   type DeviceEvents,
   type DeviceOptions,

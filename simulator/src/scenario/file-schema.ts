@@ -17,12 +17,14 @@
 //
 // Checks that need more than one member are in `checks.ts`.
 
-import { PAYLOAD_SIZE_MAX } from '@flotilla/sdk';
+import { DEVICE_ID_LENGTH_MAX, isDeviceId, PAYLOAD_SIZE_MAX } from '@flotilla/sdk';
+import { FIELD_SIZE_MAX } from '@flotilla/sdk/mqtt/packet';
+import { isSubscriptionFilter, isTopicFilter } from '@flotilla/sdk/mqtt/topic';
+import { TopicTemplate } from '@flotilla/sdk/mqtt/topic-template';
 import { z } from 'zod';
 import { hidePassword, parseBrokerUrl } from './broker-url.ts';
 import { show } from './mistakes.ts';
 import { count, duration, kebab, size, text } from './quantities.ts';
-import { DEVICE_ID_LENGTH_MAX } from './schema.ts';
 import { firmwareMember, releaseMember, rolloutMember } from './update-file.ts';
 
 /** Devices of one run. */
@@ -46,6 +48,7 @@ const CONNECTS_IN_FLIGHT_MAX = 10_000;
 const WARMUP_MAX = 1_000_000;
 const EVERY_MAX = 1_000_000;
 
+export const SESSION_EXPIRY_DEFAULT = '1h';
 export const START_DEFAULT = '2026-01-01T00:00:00Z';
 export const TOPICS_DEFAULT = 'devices/{id}/{topic}';
 export const ID_DEFAULT = '{run}-{fleet}-{index}';
@@ -127,7 +130,7 @@ const sensor = z.discriminatedUnion('model', [
 ]);
 
 const ID_FORM =
-  'expected an id pattern of letters, digits and . _ : - ' +
+  'expected an id pattern of letters, digits and . _ : - that begins with a letter or digit, ' +
   'with {index} once, {run} and {fleet} if wanted';
 
 const fleet = z.strictObject({
@@ -151,7 +154,15 @@ const fleet = z.strictObject({
     max: PAYLOAD_SIZE_MAX,
   }).optional(),
   subscribe: z
-    .array(text().max(200))
+    .array(
+      text()
+        .max(200)
+        .refine(isFilter, {
+          error: ({ input }) =>
+            'expected a topic filter, in which + and # fill whole levels and # is the last, or ' +
+            `$share/name/filter, got ${show(input)}`,
+        }),
+    )
     .max(SUBSCRIPTIONS_MAX)
     .prefault([])
     .describe('Topic filters that each client subscribes to, with {run} if wanted.'),
@@ -170,7 +181,7 @@ const fleet = z.strictObject({
     min: 0,
     max: SESSION_EXPIRY_MS_MAX,
     multiple: 1000,
-  }).prefault('1h'),
+  }).prefault(SESSION_EXPIRY_DEFAULT),
   protocol: z
     .literal(['auto', 5, '3.1.1'])
     .prefault('auto')
@@ -209,6 +220,8 @@ const fleet = z.strictObject({
   inflight: count('Unacknowledged messages at once.', { min: 1, max: INFLIGHT_MAX }).prefault(8),
 });
 
+const TOO_LONG = `is longer than ${FIELD_SIZE_MAX} bytes, which is all that MQTT has room for`;
+
 const broker = z.strictObject({
   url: text()
     .refine((url) => parseBrokerUrl(url) !== undefined, {
@@ -216,9 +229,13 @@ const broker = z.strictObject({
         `expected mqtt://host[:port] or mqtts://host[:port], got ${show(hidePassword(input))}`,
     })
     .describe('mqtt://host[:port] or mqtts://host[:port].'),
-  username: text().optional(),
+  username: text()
+    .refine((name) => !name.includes('\u0000'), { error: 'U+0000 is not allowed' })
+    .refine(fitsField, { error: TOO_LONG })
+    .optional(),
   password: z
     .string({ error: 'expected text (put it in quotes)' })
+    .refine(fitsField, { error: TOO_LONG })
     .optional()
     // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what the file says.
     .describe('Best given as ${BROKER_PASSWORD}.'),
@@ -278,7 +295,8 @@ export const fileSchema = z
       .max(200)
       .refine(isTopicTemplate, {
         error: (issue) =>
-          `expected a topic with {id} and {topic} and without + and #, got ${show(issue.input)}`,
+          'expected a topic with {id}, which fills a level, and then {topic}, each once, and ' +
+          `without + and #, got ${show(issue.input)}`,
       })
       .prefault(TOPICS_DEFAULT),
     fleets: z.array(fleet).min(1).max(FLEETS_MAX),
@@ -323,15 +341,24 @@ export type ScenarioFile = z.output<typeof fileSchema>;
 
 function isIdPattern(pattern: string): boolean {
   if (pattern.split('{index}').length !== 2) return false;
-  return /^[A-Za-z0-9._:-]*$/.test(pattern.replaceAll(/\{(run|fleet|index)\}/g, ''));
+  return isDeviceId(pattern.replaceAll(/\{(run|fleet|index)\}/g, '0'));
 }
 
+/** As devices and observer use it: the observer subscribes to it with + in place of the id. */
 function isTopicTemplate(template: string): boolean {
-  const rest = template.replace('{id}', '').replace('{topic}', '');
-  return (
-    template.includes('{id}') &&
-    template.includes('{topic}') &&
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: MQTT 3.1.1 §4.7.3 forbids NUL.
-    !/[+#{}\u0000]/.test(rest)
-  );
+  try {
+    const topics = new TopicTemplate(template);
+    return !/[{}]/.test(topics.format('', '')) && isTopicFilter(topics.format('+', 'telemetry'));
+  } catch {
+    return false;
+  }
+}
+
+/** `{run}` stands for letters and digits. */
+function isFilter(filter: string): boolean {
+  return isSubscriptionFilter(filter.replaceAll('{run}', 'r'));
+}
+
+function fitsField(text: string): boolean {
+  return Buffer.byteLength(text) <= FIELD_SIZE_MAX;
 }

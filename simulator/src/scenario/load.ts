@@ -4,6 +4,7 @@
 import { createHash, randomInt } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { openCertificates } from '@flotilla/sdk/node';
 import { type Alias, type Document, LineCounter, parseDocument, visit } from 'yaml';
 import { imageMistake, keyMistake } from '../firmware/user-files.ts';
 import { applicationMistakes } from '../fleet/application-check.ts';
@@ -21,6 +22,7 @@ import {
 } from './mistakes.ts';
 import { normalise } from './normalise.ts';
 import type { Broker, Scenario } from './schema.ts';
+import { readTexts } from './text-values.ts';
 import { copyTree, offsetOf, PathError, type Value } from './tree.ts';
 
 export type { Overrides } from './draft.ts';
@@ -210,6 +212,7 @@ function check(source: Source, overrides: Overrides, environment: LoadEnvironmen
   const draft = new Draft(copyTree(source.tree));
   draft.override(overrides);
   const unknown = draft.interpolate(environment.variables);
+  readTexts(fileSchema, draft.tree);
   const result = fileSchema.safeParse(draft.tree, { error: describeIssue });
   const unknownPaths = new Set(unknown.map(({ path }) => formatPath(path)));
   const wrong = [
@@ -273,6 +276,17 @@ function withTlsFiles(source: Source, draft: Draft, broker: Broker): Broker {
     }
   }
   if (unreadable.length > 0) throw new ScenarioError(inOrder(unreadable));
+  const { ca, certificate, key } = tls as Record<string, string | undefined>;
+  const opened = openCertificates({
+    ...(ca === undefined ? {} : { ca }),
+    ...(certificate === undefined ? {} : { certificate }),
+    ...(key === undefined ? {} : { key }),
+  });
+  if (typeof opened === 'string') {
+    const member = ca === undefined ? 'certificate' : 'ca';
+    const mistake = locate(source, draft, { path: ['broker', member], message: opened });
+    throw new ScenarioError([mistake.line]);
+  }
   return { ...broker, tls: tls as unknown as NonNullable<Broker['tls']> };
 }
 

@@ -1,11 +1,11 @@
 // Checks of sizes: what a fleet sends must fit into the buffer of its devices, or none of it would
 // ever go out.
 
+import { DEVICE_ID_LENGTH_MAX } from '@flotilla/sdk';
 import { beginPack, writeSample, writeUncertainty } from '@flotilla/sdk/codec/senml';
 import { BUFFER_SIZE_DEFAULT, PAYLOAD_SIZE_DEFAULT } from './file-schema.ts';
 import { recordSize } from './message-size.ts';
 import type { Mistake, Path } from './mistakes.ts';
-import { DEVICE_ID_LENGTH_MAX } from './schema.ts';
 import type { Value } from './tree.ts';
 import { parseSize } from './units.ts';
 
