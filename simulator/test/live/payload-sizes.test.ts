@@ -94,9 +94,11 @@ describe.skipIf(!hasMosquitto('payload sizes'))('payloads from 0 B to 1 MB arriv
 });
 
 describe('texts that an application reports', () => {
-  test('arrive where the buffer holds them, and elsewhere it is said that it does not', async () => {
-    const file = join(folder, 'reporter.mjs');
-    const body = `export function start(device, platform) {
+  test(
+    'arrive where the buffer holds them, and elsewhere it is said that it does not',
+    async () => {
+      const file = join(folder, 'reporter.mjs');
+      const body = `export function start(device, platform) {
       const onTimer = () => {
         for (const size of [0, 100, 5000, 20000, 65536, 1000000]) {
           device.report('text', undefined, 'x'.repeat(size), 1);
@@ -104,16 +106,45 @@ describe('texts that an application reports', () => {
       };
       platform.createTimer({ onTimer }).start(500);
     }`;
-    writeFileSync(file, body);
-    const fleet = (name: string, buffer: string) =>
-      `  - { name: ${name}, count: 1, application: '${file}', buffer: ${buffer} }`;
-    const fleets = [fleet('roomy', '4MB'), fleet('narrow', '8KB')];
-    const summary = await execute('texts', undefined, fleets);
-    expect(countOf(summary, 'messages_observed{fleet:roomy}')).toBe(6);
-    expect(countOf(summary, 'messages_observed{fleet:narrow}')).toBe(3);
-    expect(summary.drops).toEqual([{ fleet: 'narrow', causes: { 'larger than the buffer': 3 } }]);
-    expect(summary.ledger).toMatchObject({ balanced: true, lost: 0, unseen: 0 });
-  }, 90_000);
+      writeFileSync(file, body);
+      const fleet = (name: string, buffer: string) =>
+        `  - { name: ${name}, count: 1, application: '${file}', buffer: ${buffer} }`;
+      const fleets = [fleet('roomy', '4MB'), fleet('narrow', '8KB')];
+      const summary = await execute('texts', undefined, fleets);
+      expect(countOf(summary, 'messages_observed{fleet:roomy}')).toBe(6);
+      expect(countOf(summary, 'messages_observed{fleet:narrow}')).toBe(3);
+      expect(summary.drops).toEqual([{ fleet: 'narrow', causes: { 'larger than the buffer': 3 } }]);
+      expect(summary.ledger).toMatchObject({ balanced: true, lost: 0, unseen: 0 });
+    },
+    PATIENCE_MS,
+  );
+});
+
+describe('values that come faster than they go out', () => {
+  test(
+    'are told by fleet and cause',
+    async () => {
+      const file = join(folder, 'flood.mjs');
+      const body = `export function start(device, platform) {
+      const onTimer = () => {
+        for (let value = 0; value < 500; value += 1) device.report('v', undefined, value, 1);
+        timer.start(100);
+      };
+      const timer = platform.createTimer({ onTimer });
+      timer.start(100);
+    }`;
+      writeFileSync(file, body);
+      const flood = `  - { name: flood, count: 1, application: '${file}' }`;
+      const summary = await execute('flood', undefined, [fleetOf(100, 1, 'inflight: 8'), flood]);
+      const dropped = countOf(summary, 'messages_dropped{fleet:flood}');
+      expect(dropped).toBeGreaterThan(1000);
+      expect(summary.drops).toEqual([{ fleet: 'flood', causes: { 'buffer full': dropped } }]);
+      const shown = `dropped by flood: ${dropped.toLocaleString('en')} buffer full`;
+      expect(renderSummary(summary, false)).toContain(shown);
+      expect(countOf(summary, 'messages_dropped{fleet:s100-q1}')).toBe(0);
+    },
+    PATIENCE_MS,
+  );
 });
 
 describe.skipIf(!hasMosquitto('payload limits'))('what a broker takes no message of', () => {
