@@ -2,7 +2,7 @@
 // keeps the timeline, and puts their reports together.
 
 import { availableParallelism } from 'node:os';
-import { FanOutPlan, hasSubscribers } from '../ledger/fan-out-plan.ts';
+import { FanOutPlan, hasSubscribers, planWarnings } from '../ledger/fan-out-plan.ts';
 import { Registry } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
@@ -34,7 +34,7 @@ import { RunClaim } from './run-claim.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 import { newRunId } from './run-id.ts';
 import { FanOutSettlement } from './settle-fan-out.ts';
-import { settleLedger } from './settle-ledger.ts';
+import { leaveOutHanging, settleLedger } from './settle-ledger.ts';
 import { needsShadow, ShadowPart } from './shadow-part.ts';
 import { takeOverWarnings } from './take-over.ts';
 import type { RemoteServer, UpdatePart } from './update-part.ts';
@@ -260,6 +260,7 @@ export class LiveRun {
     const task = { scenario, run, start, target, ota, workerCount };
     this.workers = new WorkersPart(task, deviceCount(scenario), {
       onReport: (worker, report) => this.onReport(worker, report),
+      onHang: () => this.ending.resolve(),
       fail: (message) => this.fail(message),
     });
     await this.workers.untilReady();
@@ -270,7 +271,7 @@ export class LiveRun {
   /** Who subscribes is subscribed before anyone publishes. */
   private async subscribeFirst(): Promise<void> {
     this.startMs = this.clock.monotonicMs();
-    this.workers?.tell({ kind: 'subscribe', fromMs: this.startMs });
+    this.workers?.subscribe(this.startMs);
     let isLate = false;
     const { promise, resolve } = Promise.withResolvers<void>();
     const { connect, rampMs } = this.loaded.scenario;
@@ -289,7 +290,7 @@ export class LiveRun {
   private begin(): void {
     this.beginMs = this.clock.monotonicMs();
     if (this.startMs === 0) this.startMs = this.beginMs;
-    this.workers?.tell({ kind: 'begin', beginMs: this.beginMs });
+    this.workers?.begin(this.beginMs);
     this.shadow?.begin(this.beginMs);
     this.updates?.begin();
   }
@@ -327,8 +328,10 @@ export class LiveRun {
 
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
   private checkAnyConnect(): void {
-    const { failures, versions } = this.workers!;
-    if (this.interrupted || versions[4] + versions[5] > 0) return;
+    const { applicationErrors, failures, hangReason, versions } = this.workers!;
+    // Where applications crash or hang before they connect, that is the finding.
+    const isTold = applicationErrors.length > 0 || hangReason !== undefined;
+    if (this.interrupted || isTold || versions[4] + versions[5] > 0) return;
     throw new RunError(`no device could connect: ${commonest(failures)}`);
   }
 
@@ -343,12 +346,13 @@ export class LiveRun {
   /** Sampling ends; what is buffered or on its way still arrives, within a bound. */
   private async settle(): Promise<void> {
     this.workers?.tell({ kind: 'stop-sampling' });
-    const boundMs = this.interrupted ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
+    const isShort = this.interrupted || this.workers?.hangReason !== undefined;
+    const boundMs = isShort ? INTERRUPTED_SETTLE_MS : this.loaded.scenario.settleMs;
     const endMs = this.clock.monotonicMs() + boundMs;
     const observer = this.observer!;
     const workers = this.workers!;
     // A report may have been under way when sampling ended, the one after it was not.
-    const reportsNeeded = workers.reportCount + 2 * this.workerCount;
+    const reportsNeeded = workers.reportCount + 2 * workers.turningCount;
     let arrived = 0;
     let quietSince = observer.reportCount;
     while (!this.failed && this.clock.monotonicMs() < endMs) {
@@ -366,22 +370,28 @@ export class LiveRun {
     }
   }
 
-  private async finish(): Promise<{ results: WorkerResult[]; seen: Seen }> {
+  private async finish(): Promise<{ results: (WorkerResult | undefined)[]; seen: Seen }> {
     // What it could not see, the workers must know before they settle their accounts.
     this.blindness = await this.observer?.check();
     const results = (await this.workers?.finish()) ?? [];
-    for (const [worker, { report }] of results.entries()) this.observer?.connected(worker, report);
+    for (const [worker, result] of results.entries()) {
+      if (result !== undefined) this.observer?.connected(worker, result.report);
+    }
     await Promise.all([this.shadow?.finish(), this.updates?.finish()]);
     const seen = (await this.observer?.finish()) ?? [];
     return { results, seen };
   }
 
   /** Removes from the broker what the devices could not remove themselves. */
-  private async cleanUp(target: Target, results: readonly WorkerResult[]): Promise<void> {
+  private async cleanUp(
+    target: Target,
+    results: readonly (WorkerResult | undefined)[],
+  ): Promise<void> {
     const { broker, topics } = this.loaded.scenario;
-    const ids = results.flatMap(({ leftovers }) => leftovers);
+    const workers = this.workers!;
+    const ids = results.flatMap((result, worker) => result?.leftovers ?? workers.idsOf(worker));
     if (broker === undefined || ids.length === 0) return;
-    const spoken = this.workers!.versions;
+    const spoken = workers.versions;
     const only = spoken[5] === 0 ? 4 : spoken[4] === 0 ? 5 : 0;
     const observer = only === 5 ? [] : [`${this.run}-observer`];
     const failed = await new Cleaner(target, topics, only).clean([...ids, ...observer]);
@@ -401,13 +411,24 @@ export class LiveRun {
     return registry;
   }
 
-  private outcome(results: readonly WorkerResult[], seen: Seen, durationMs: number): Outcome {
+  private outcome(
+    results: readonly (WorkerResult | undefined)[],
+    seen: Seen,
+    durationMs: number,
+  ): Outcome {
     const registry = this.merged();
     const { loaded, run, updates, workerCount } = this;
-    const droppedBy = settleLedger(registry, loaded.scenario.fleets, results, seen);
+    const workers = this.workers!;
+    const lastOf = (worker: number) => workers.reportOf(worker)?.registry;
+    const ended = leaveOutHanging(registry, loaded.scenario.fleets, results, lastOf, seen);
+    const drops = settleLedger(registry, loaded.scenario.fleets, ended, seen);
     const plan = new FanOutPlan(loaded.scenario, run);
-    const fanOut = new FanOutSettlement(loaded.scenario, run, plan, results, seen).settle(registry);
-    const { failures, findings, health, missedSamples, reasons, thrownOut } = this.workers!;
+    // What subscribers of a worker that hangs received is unknown, and so what was lost.
+    const isWhole = ended.length === results.length;
+    const fanOut = isWhole
+      ? new FanOutSettlement(loaded.scenario, run, plan, ended, seen).settle(registry)
+      : [];
+    const { failures, findings, health, missedSamples, reasons, thrownOut } = workers;
     const { thresholds, broker } = loaded.scenario;
     const { system, user } = process.cpuUsage();
     const observer = this.observer?.health;
@@ -417,11 +438,12 @@ export class LiveRun {
       runId: this.run,
       mode: 'live',
       broker: broker?.url ?? 'embedded',
-      protocol: this.protocol(),
+      protocol: workers.protocol,
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
-      droppedBy,
+      drops,
       durationMs,
       ...(fanOut.length === 0 ? {} : { fanOut }),
+      applicationErrors: workers.applicationErrors,
       ...updates?.results(),
       performance: {
         workers: workerCount,
@@ -437,15 +459,14 @@ export class LiveRun {
           ...(observer === undefined ? [] : observerWarnings(observer, unobservable)),
           ...warningsOf(findings),
           ...takeOverWarnings(reasons, thrownOut, this.claim?.isContested === true),
-          ...plan.tooLarge.map(
-            (fleet) => `${fleet}: too many subscribers and publishers to account for their fan-out`,
-          ),
+          ...planWarnings(plan),
           ...this.warnings,
         ],
         disconnectReasons: reasons,
         failedConnects: failures,
       },
       judged: judge({
+        hang: workers.hangReason,
         blindness: this.blindness,
         beginMs: this.beginMs,
         unobservable,
@@ -454,12 +475,5 @@ export class LiveRun {
       ...(this.interrupted ? { interrupted: true } : {}),
       ...(this.abortedBy === undefined ? {} : { abortedBy: this.abortedBy }),
     };
-  }
-
-  /** What was spoken, for people. */
-  private protocol(): string {
-    const counts = this.workers!.versions;
-    const names = [counts[5] > 0 ? '5' : '', counts[4] > 0 ? '3.1.1' : ''].filter(Boolean);
-    return names.length === 0 ? 'MQTT' : `MQTT ${names.join(' and ')}`;
   }
 }

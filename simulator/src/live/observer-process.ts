@@ -9,12 +9,7 @@ const REPORT_INTERVAL_MS = 250;
 const TRENDS_EVERY = 8;
 
 function send(message: FromObserver): void {
-<<<<<<< HEAD
   tellParent(message);
-=======
-  // A run that is gone hears nothing; the end of the channel ends this process too.
-  process.send?.(message, undefined, undefined, () => undefined);
->>>>>>> judge
 }
 
 let observer: Observer | undefined;
