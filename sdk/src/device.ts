@@ -14,6 +14,7 @@ import {
 import { type Outbox, PRIORITY_HIGH, type Priority } from './buffer/outbox.ts';
 import { Commands } from './commands/commands.ts';
 import { endDeepSleep } from './deep-sleep.ts';
+import { isDeviceId } from './device-id.ts';
 import type { DeviceProfile } from './device-profile.ts';
 import { Client } from './mqtt/client.ts';
 import type { ClientOwner } from './mqtt/client-owner.ts';
@@ -94,7 +95,7 @@ export class Device implements ClientOwner, SamplerOwner, ShadowOwner, TimerTarg
   /** Throws a RangeError for an id that cannot stand in topics and SenML names. */
   constructor(identity: DeviceIdentity) {
     const { platform, id, profile } = identity;
-    if (id.length > 64 || !/^[A-Za-z0-9][A-Za-z0-9._:-]*$/.test(id)) {
+    if (!isDeviceId(id)) {
       throw new RangeError(`device id '${id}': expected 1-64 of A-Z a-z 0-9 - . _ :`);
     }
     this.id = id;

@@ -2,13 +2,16 @@
 
 export {
   type FullPolicy,
+  PAYLOAD_SIZE_MAX,
   PRIORITY_HIGH,
   PRIORITY_LOW,
   PRIORITY_NORMAL,
   type Priority,
+  RECORD_HEADER_SIZE,
 } from './buffer/outbox.ts';
 export { type CommandCall, type CommandHandler, LATER } from './commands/commands.ts';
 export { Device, DeviceCounters, type DeviceIdentity } from './device.ts';
+export { DEVICE_ID_LENGTH_MAX, isDeviceId } from './device-id.ts';
 export {
   type DeviceEvents,
   type DeviceOptions,

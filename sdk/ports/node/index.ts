@@ -6,4 +6,4 @@ export { NodeMemory } from './memory.ts';
 export { FilePartition, type PartitionGeometry } from './partition.ts';
 export { NodePlatform, type NodePlatformOptions } from './platform.ts';
 export { FileSettings, MemorySettings } from './settings.ts';
-export { connectStream, NodeStream, reasonOf, StreamBuffers } from './stream.ts';
+export { connectStream, NodeStream, openCertificates, reasonOf, StreamBuffers } from './stream.ts';

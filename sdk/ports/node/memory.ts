@@ -7,6 +7,8 @@ import type { StreamBuffers } from './stream.ts';
 
 const SLAB_SIZE = 1 << 20;
 const BUFFER_SIZE = 16384;
+/** Larger views are arrays of their own, and go when they are released: packets have any size. */
+const POOLED_SIZE_MAX = 16384;
 
 export class NodeMemory implements Memory {
   readonly transmit: Uint8Array;
@@ -26,7 +28,7 @@ export class NodeMemory implements Memory {
   allocate(size: number): Uint8Array {
     const released = this.free.get(size)?.pop();
     if (released !== undefined) return released.fill(0);
-    if (size > SLAB_SIZE / 4) return new Uint8Array(size);
+    if (size > POOLED_SIZE_MAX) return new Uint8Array(size);
     if (this.slabUsed + size > SLAB_SIZE) {
       this.slab = new ArrayBuffer(SLAB_SIZE);
       this.slabUsed = 0;
@@ -37,7 +39,7 @@ export class NodeMemory implements Memory {
   }
 
   release(view: Uint8Array): void {
-    if (view.length > SLAB_SIZE / 4) return;
+    if (view.length > POOLED_SIZE_MAX) return;
     const views = this.free.get(view.length);
     if (views === undefined) this.free.set(view.length, [view]);
     else views.push(view);

@@ -11,7 +11,7 @@
 
 import { BUFFER_FULL, FLASH_FAILED } from '../drop-cause.ts';
 import type { Partition } from '../platform.ts';
-import { LogSectors } from './log-sectors.ts';
+import { LOG_PAYLOAD_SIZE_MAX, LogSectors } from './log-sectors.ts';
 import { type FullPolicy, PRIORITY_HIGH, type Priority } from './outbox.ts';
 import {
   ALLOCATION,
@@ -109,7 +109,7 @@ export class FlashLog {
     const { found, table } = this;
     const footprint = found.footprint(size);
     const { sectorSize } = found.partition;
-    if (found.recordsStart + footprint > sectorSize) return false;
+    if (size > LOG_PAYLOAD_SIZE_MAX || found.recordsStart + footprint > sectorSize) return false;
     // Each failure takes a sector out of use, so this ends.
     for (;;) {
       let head = this.heads[priority] as number;

@@ -14,6 +14,8 @@ import { crc32 } from './crc32.ts';
 export const WORK_SIZE = 64;
 /** Largest `writeAlignment` of a partition. */
 export const WRITE_ALIGNMENT_MAX = 32;
+/** Largest payload of a record in flash: its size has two bytes there. */
+export const LOG_PAYLOAD_SIZE_MAX = 65535;
 /** Before the payload: size u16, kind, priority, sequence, timeMs, lsn, crc (u32 each). */
 export const LOG_RECORD_HEADER_SIZE = 20;
 

@@ -8,10 +8,13 @@ import { assert } from '../assert.ts';
 import { readUint32, writeUint32 } from '../codec/uint32.ts';
 import { BUFFER_FULL, LARGER_THAN_BUFFER } from '../drop-cause.ts';
 
-/** Bytes before each payload: size u16, kind u8, flags u8, id u32, sequence u32, timeMs u32. */
+/**
+ * Bytes before each payload: size u16, kind 3 bits with 5 more of the size above them, flags u8,
+ * id u32, sequence u32, timeMs u32.
+ */
 export const RECORD_HEADER_SIZE = 16;
-/** Largest payload of a record. */
-export const PAYLOAD_SIZE_MAX = 65535;
+/** Largest payload of a record, and so of a message that is buffered: 1 MB. */
+export const PAYLOAD_SIZE_MAX = 1048576;
 
 export const PRIORITY_LOW = 0;
 export const PRIORITY_NORMAL = 1;
@@ -32,6 +35,9 @@ export type AppendOutcome = 'durable' | 'volatile' | 'dropped';
 export const PRIORITY_MASK = 3;
 export const INFLIGHT = 4;
 export const RELEASED = 8;
+/** Of the third byte of a record. */
+const KIND_BITS = 3;
+const KIND_MASK = 7;
 const NONE = -1;
 
 /** Told about every record that is dropped for want of room; must not append another. */
@@ -83,8 +89,8 @@ export class Outbox {
   }
 
   /**
-   * Copies payload[0, payloadSize) in as a new record. `timeMs` is the monotonic time that it is
-   * about, in whole ms modulo 2^32.
+   * Copies payload[0, payloadSize) in as a new record. `kind` is 0-7; `timeMs` is the monotonic
+   * time that it is about, in whole ms modulo 2^32.
    *
    * Returns 'volatile': a RAM record does not survive a reset. Returns 'dropped' when the full
    * policy gave up the new record; records given up for it are reported to the owner.
@@ -98,7 +104,9 @@ export class Outbox {
     payloadSize: number,
   ): AppendOutcome {
     const need = RECORD_HEADER_SIZE + payloadSize;
-    const isTooLarge = payloadSize > PAYLOAD_SIZE_MAX || need > this.size;
+    // Writers count on past the end of their target: such a payload was never there as a whole.
+    const isWhole = payloadSize <= payload.length && payloadSize <= PAYLOAD_SIZE_MAX;
+    const isTooLarge = !isWhole || need > this.size;
     if (isTooLarge || !this.makeRoom(need, priority)) {
       this.droppedCount += 1;
       this.owner.onRecordDropped(kind, sequence, isTooLarge ? LARGER_THAN_BUFFER : BUFFER_FULL);
@@ -106,10 +114,7 @@ export class Outbox {
     }
     const at = this.used;
     const bytes = this.bytes;
-    bytes[at] = payloadSize >> 8;
-    bytes[at + 1] = payloadSize & 255;
-    bytes[at + 2] = kind;
-    bytes[at + 3] = priority;
+    this.writeHead(at, payloadSize, kind, priority);
     writeUint32(bytes, at + 4, this.idNext);
     writeUint32(bytes, at + 8, sequence);
     writeUint32(bytes, at + 12, timeMs);
@@ -158,7 +163,7 @@ export class Outbox {
   }
 
   kindAt(at: number): number {
-    return this.bytes[at + 2] as number;
+    return (this.bytes[at + 2] as number) & KIND_MASK;
   }
 
   idAt(at: number): number {
@@ -292,8 +297,19 @@ export class Outbox {
     return to;
   }
 
+  /** The first four bytes of a record. */
+  protected writeHead(at: number, payloadSize: number, kind: number, flags: number): void {
+    const { bytes } = this;
+    bytes[at] = (payloadSize >> 8) & 255;
+    bytes[at + 1] = payloadSize & 255;
+    bytes[at + 2] = kind | ((payloadSize >> 16) << KIND_BITS);
+    bytes[at + 3] = flags;
+  }
+
   protected after(at: number): number {
-    const bytes = this.bytes;
-    return at + RECORD_HEADER_SIZE + (((bytes[at] as number) << 8) | (bytes[at + 1] as number));
+    const { bytes } = this;
+    const high = (bytes[at + 2] as number) >> KIND_BITS;
+    const low = ((bytes[at] as number) << 8) | (bytes[at + 1] as number);
+    return at + RECORD_HEADER_SIZE + ((high << 16) | low);
   }
 }

@@ -89,8 +89,8 @@ export class FlashStore extends Outbox implements FlashLogOwner {
     payloadSize: number,
   ): AppendOutcome {
     const need = RECORD_HEADER_SIZE + payloadSize;
-    // What is larger than RAM could never be fetched.
-    if (need <= this.size) {
+    // What is larger than RAM could never be fetched, and what is not whole never sent.
+    if (need <= this.size && payloadSize <= payload.length) {
       const isAlarm = priority === PRIORITY_HIGH;
       if (isAlarm && this.log.append(kind, priority, sequence, timeMs, payload, 0, payloadSize)) {
         return 'durable';
@@ -236,10 +236,7 @@ export class FlashStore extends Outbox implements FlashLogOwner {
     if (!this.makeFetchRoom(need)) return NONE;
     const at = this.used;
     const { bytes } = this;
-    bytes[at] = size >> 8;
-    bytes[at + 1] = size & 255;
-    bytes[at + 2] = kind;
-    bytes[at + 3] = priority | FROM_FLASH;
+    this.writeHead(at, size, kind, priority | FROM_FLASH);
     writeUint32(bytes, at + 4, FLASH_ID + lsn);
     writeUint32(bytes, at + 8, sequence);
     // Monotonic time began anew with the boot; the payload has the time of its samples.

@@ -12,6 +12,7 @@ import {
   type Priority,
   RECORD_HEADER_SIZE,
 } from '../../src/buffer/outbox.ts';
+import { BUFFER_FULL, LARGER_THAN_BUFFER } from '../../src/drop-cause.ts';
 
 const POLICIES: readonly FullPolicy[] = ['drop-oldest', 'drop-newest', 'drop-lowest-priority'];
 const SIZE = 160;
@@ -149,7 +150,7 @@ const action: fc.Arbitrary<Action> = fc.oneof(
     weight: 4,
     arbitrary: fc.record({
       kind: fc.constant('append' as const),
-      record: fc.constantFrom(0, 1, 255),
+      record: fc.constantFrom(0, 1, 7),
       priority: fc.constantFrom<Priority>(PRIORITY_LOW, PRIORITY_NORMAL, PRIORITY_HIGH),
       payload: fc
         .oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 60, maxLength: 150 }))
@@ -276,6 +277,47 @@ describe('outbox', () => {
     expect(outbox.append(0, PRIORITY_LOW, 1, 0, payload, 0)).toBe('volatile');
     expect(outbox.payloadEnd(0)).toBe(outbox.payloadStart(0));
     expect(() => new Outbox(new Uint8Array(5), 6, 'drop-newest', owner)).toThrow('past its bytes');
+  });
+});
+
+describe('large payloads', () => {
+  test('keep their size and kind, beside each other', () => {
+    const sizes = fc.oneof(
+      fc.constantFrom(0, 1, 255, 256, 65535, 65536, 65537, 131071, 131072),
+      fc.nat(200_000),
+    );
+    const records = fc.array(fc.record({ size: sizes, kind: fc.nat(7) }), { maxLength: 5 });
+    const payload = new Uint8Array(200_000).fill(0xff);
+    const owner = { onRecordDropped: () => undefined };
+    fc.assert(
+      fc.property(records, (all) => {
+        const outbox = new Outbox(new Uint8Array(1_100_000), 1_100_000, 'drop-newest', owner);
+        for (const [sequence, { kind, size }] of all.entries()) {
+          expect(outbox.append(kind, PRIORITY_NORMAL, sequence, 0, payload, size)).toBe('volatile');
+        }
+        const found = all.map(({ kind }) => {
+          const at = outbox.next();
+          expect(outbox.kindAt(at)).toBe(kind);
+          outbox.setInflight(at);
+          return outbox.payloadEnd(at) - outbox.payloadStart(at);
+        });
+        expect(found).toEqual(all.map(({ size }) => size));
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('that their writer could not finish are never sent by halves', () => {
+    const causes: number[] = [];
+    const owner = {
+      onRecordDropped: (_: number, __: number, cause: number) => causes.push(cause),
+    };
+    const outbox = new Outbox(new Uint8Array(300), 300, 'drop-newest', owner);
+    expect(outbox.append(0, PRIORITY_NORMAL, 1, 0, new Uint8Array(100), 101)).toBe('dropped');
+    expect(outbox.append(0, PRIORITY_NORMAL, 2, 0, new Uint8Array(300), 285)).toBe('dropped');
+    expect(outbox.append(0, PRIORITY_NORMAL, 3, 0, new Uint8Array(300), 284)).toBe('volatile');
+    expect(outbox.append(0, PRIORITY_NORMAL, 4, 0, new Uint8Array(300), 0)).toBe('dropped');
+    expect(causes).toEqual([LARGER_THAN_BUFFER, LARGER_THAN_BUFFER, BUFFER_FULL]);
   });
 });
 

@@ -18,8 +18,9 @@ import {
   type FleetFirmware,
 } from '../scenario/update.ts';
 import { DevicePlaces } from './device-places.ts';
-import { FirmwarePlatform, type FirmwareWorld } from './firmware-platform.ts';
-import { HttpLink } from './http-link.ts';
+import { FirmwarePlatform } from './firmware-platform.ts';
+import type { HttpLinkOwner } from './http-link.ts';
+import type { Place, ProgramWorld } from './program-platform.ts';
 import { BEHAVIOUR_STREAM, DOWNLOAD_STREAM, randomUnit } from './random.ts';
 
 /** The update client's own bound. */
@@ -32,12 +33,6 @@ const ROLLBACK_CUT_MS = 300;
 /** Where an attacker flips a bit, bytes from the start of the slot: in the payload. */
 const TAMPERED_AT = 2000;
 
-/** What happens to a device beside its own program. */
-export interface FirmwareFleetsWorld extends FirmwareWorld {
-  /** False in an outage. */
-  isLinkUp(fleet: number): boolean;
-}
-
 /** What a thread is told of firmware. */
 export interface FirmwareTask {
   readonly scenario: Scenario;
@@ -45,23 +40,17 @@ export interface FirmwareTask {
   readonly ota?: { readonly server: string; readonly attacker?: string | undefined } | undefined;
 }
 
-interface Place {
-  readonly deviceIndex: number;
-  readonly localIndex: number;
-  readonly fleet: number;
-}
-
 export class FirmwareFleets {
   readonly catalogue: Catalogue;
   private readonly scenario: Scenario;
   private readonly ota: FirmwareTask['ota'];
   private readonly places: DevicePlaces;
-  private readonly world: FirmwareFleetsWorld;
+  private readonly world: ProgramWorld;
   private readonly registry: Registry;
   /** By fleet; undefined where it has no firmware. */
   private readonly kinds: readonly (MachineKind | undefined)[];
 
-  constructor({ ota, scenario }: FirmwareTask, registry: Registry, world: FirmwareFleetsWorld) {
+  constructor({ ota, scenario }: FirmwareTask, registry: Registry, world: ProgramWorld) {
     this.scenario = scenario;
     this.ota = ota;
     this.places = new DevicePlaces(scenario.fleets);
@@ -88,7 +77,7 @@ export class FirmwareFleets {
     };
     const machine = new SimulatedMachine(kind, cuts);
     return new FirmwarePlatform(this.world, place, machine, (platform) =>
-      this.createLink(platform, firmware),
+      this.linkOwner(platform, firmware),
     );
   }
 
@@ -203,7 +192,7 @@ export class FirmwareFleets {
     return new MachineKind(parts, { factory, imageSizeMax, keys });
   }
 
-  private createLink(platform: FirmwarePlatform, { linkDropSize }: FleetFirmware): HttpLink {
+  private linkOwner(platform: FirmwarePlatform, { linkDropSize }: FleetFirmware): HttpLinkOwner {
     const { registry, scenario, world } = this;
     const { deviceIndex, fleet } = platform;
     const downloaded = registry.counter('download_bytes', fleet);
@@ -213,7 +202,7 @@ export class FirmwareFleets {
       attack !== undefined && attacker !== undefined && !DIRECT_ATTACKS.includes(attack);
     const losses = registry.counter('link_losses', fleet);
     let count = 0;
-    return new HttpLink({
+    return {
       guard: (act) => platform.guard(act),
       isUp: () => world.isLinkUp(fleet),
       onDownloaded: (size) => downloaded.add(size),
@@ -227,7 +216,7 @@ export class FirmwareFleets {
         // Losses come without memory, so the bytes between them are exponential.
         return 1 - Math.log(1 - drawn) * linkDropSize;
       },
-    });
+    };
   }
 
   private attackOn({ deviceIndex, fleet }: FirmwarePlatform): AttackKind | undefined {

@@ -9,8 +9,8 @@ import {
   type ShadowHandler,
   type ShadowOptions,
 } from '@flotilla/sdk';
-import { beginPack, writeSample } from '@flotilla/sdk/codec/senml';
 import type { UpdateProfile } from '@flotilla/sdk/ota/update-profile';
+import { TAKEN_SIZE_MAX } from '../scenario/message-size.ts';
 import type { Fleet, Scenario } from '../scenario/schema.ts';
 import { createSensors } from '../world/sensors.ts';
 import type { Application } from './application.ts';
@@ -58,10 +58,12 @@ export function createFleetProfile(
       filter: filter.replaceAll('{run}', run),
       qos: fleet.qos,
     })),
-    bufferSize: Math.max(fleet.bufferSize, 2 * fleet.payloadSize),
+    // Subscribers count what they get, whatever its size.
+    ...(fleet.subscribe.length === 0 ? {} : { packetSizeMax: TAKEN_SIZE_MAX }),
+    bufferSize: fleet.bufferSize,
     qos: fleet.qos,
     intervalMs: fleet.intervalMs,
-    sensors: isDevice ? deviceSensors(context, fleet, application) : [padding(fleet.payloadSize)],
+    sensors: isDevice ? deviceSensors(context, fleet, application) : [PULSE],
     ...(fleet.wake === undefined ? {} : { wake: fleet.wake }),
     ...shadowOf(context, fleet, application),
     ...(update === undefined ? {} : { update }),
@@ -109,32 +111,5 @@ function deviceSensors(
   ];
 }
 
-const NOTHING = new Uint8Array(0);
-
-/** A sensor whose value fills a plain client's message up to `size` bytes. */
-function padding(size: number): Sensor {
-  const text = 'x'.repeat(size);
-  const fits = new Map<string, number>();
-  return {
-    name: 'pad',
-    read: (device) => {
-      const { packCount, streamId } = device.sampler;
-      // The head grows with the digits of the sequence; writing to nothing measures.
-      const key = `${device.id.length} ${streamId.length} ${Math.floor(Math.log2(packCount + 1))}`;
-      let length = fits.get(key);
-      if (length === undefined) {
-        const epochS = device.platform.clock.epochMs() / 1000 + 0.1234;
-        const head = beginPack(NOTHING, 0, 2, device.id, streamId, epochS, packCount);
-        length = size;
-        while (
-          length > 0 &&
-          writeSample(NOTHING, head, 'pad', undefined, text.slice(0, length), 0) > size
-        ) {
-          length -= 1;
-        }
-        fits.set(key, length);
-      }
-      return text.slice(0, length);
-    },
-  };
-}
+/** A plain client's message is made by `PlainClient`; this says that one is due. */
+const PULSE: Sensor = { name: 'pulse', read: () => 1 };

@@ -63,3 +63,44 @@ export function settleDevice(
     else fleet.lost += 1;
   });
 }
+
+/**
+ * As `settleDevice` for messages that say nothing of themselves, of which only the count `seen` is
+ * known: those that did not come are taken to be those of which the device knows that they did not
+ * go out, then those that nobody watched, then the unacknowledged. A copy too many hides a message
+ * that is missing. Returns how many came beyond what was produced: copies.
+ */
+export function settleCounted(
+  fleet: FleetAccount,
+  account: DeviceAccount,
+  seen: number,
+  confirmed: boolean,
+): number {
+  let missing = Math.max(0, account.produced - seen);
+  const take = (ranges: readonly number[]): number => {
+    const count = Math.min(missing, SequenceSet.fromRanges(ranges).count);
+    missing -= count;
+    return count;
+  };
+  for (const [cause, ranges] of Object.entries(account.dropped)) {
+    const count = take(ranges);
+    if (count === 0) continue;
+    fleet.dropped += count;
+    fleet.droppedBy[cause] = (fleet.droppedBy[cause] ?? 0) + count;
+  }
+  fleet.pending += take(account.pending);
+  fleet.volatile += take(account.volatile ?? []);
+  fleet.unobservable += take(account.unwatched);
+  const known = [
+    account.acknowledged,
+    ...Object.values(account.dropped),
+    account.pending,
+    account.volatile ?? [],
+  ];
+  const unacknowledged =
+    account.produced - known.reduce((sum, ranges) => sum + SequenceSet.fromRanges(ranges).count, 0);
+  const lost = confirmed ? Math.min(missing, Math.max(0, unacknowledged)) : missing;
+  fleet.lost += lost;
+  fleet.unseen += missing - lost;
+  return Math.max(0, seen - account.produced);
+}

@@ -52,6 +52,11 @@ export class SequenceSet {
     return this.boundsAtOrBelow(sequence) % 2 === 1;
   }
 
+  /** Beyond the largest number; 0 for an empty set. */
+  get end(): number {
+    return this.bounds.at(-1) ?? 0;
+  }
+
   get count(): number {
     let count = 0;
     for (let at = 0; at < this.bounds.length; at += 2) {

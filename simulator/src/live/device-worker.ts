@@ -2,7 +2,7 @@
 // real clock, its own sockets and its own devices.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MessagePort } from 'node:worker_threads';
+import { type MessagePort, threadId } from 'node:worker_threads';
 import {
   type BootReason,
   type ConnectOptions,
@@ -17,30 +17,34 @@ import { type Application, loadApplication } from '../fleet/application.ts';
 import { ApplicationTimer } from '../fleet/application-timer.ts';
 import { DeviceClock } from '../fleet/device-clock.ts';
 import { DevicePlaces, isSubscriber } from '../fleet/device-places.ts';
-import type { FirmwareFleets, FirmwareFleetsWorld } from '../fleet/firmware-fleets.ts';
+import type { FirmwareFleets } from '../fleet/firmware-fleets.ts';
 import { FirmwarePlatform } from '../fleet/firmware-platform.ts';
 import { FleetMemory } from '../fleet/fleet-memory.ts';
 import { createFleetProfile } from '../fleet/fleet-profile.ts';
+import { PlainClient } from '../fleet/plain-client.ts';
+import { type Place, ProgramPlatform, type ProgramWorld } from '../fleet/program-platform.ts';
 import { SimulatedPlatform } from '../fleet/simulated-platform.ts';
 import { Wheel } from '../fleet/wheel.ts';
 import { DeviceLedger } from '../ledger/device-ledger.ts';
 import { FanOutPlan, hasSubscribers } from '../ledger/fan-out-plan.ts';
 import { Registry } from '../metrics/registry.ts';
+import { sentSizeMax } from '../scenario/message-size.ts';
 import { type Fleet, hasFirmware } from '../scenario/schema.ts';
 import { recordEnergy } from '../world/energy.ts';
+import { Census } from './census.ts';
 import { ConnectGate } from './connect-gate.ts';
 import { DeviceMeter } from './device-meter.ts';
 import { Disturbances } from './disturbances.ts';
 import { FanOutMeter } from './fan-out-meter.ts';
+import { Heartbeat } from './heartbeat.ts';
 import type { FromWorker, ToWorker, WorkerReport, WorkerResult, WorkerTask } from './messages.ts';
+import { ProgramWatch } from './program-watch.ts';
 import { RunClock } from './run-clock.ts';
 
-/** Largest packet a simulated device sends, in bytes. */
-const PACKET_SIZE_MAX = 4096;
 const REPORT_INTERVAL_MS = 250;
 /** A report with trends, which are large; in between those of the one before stand. */
 const TRENDS_EVERY = 8;
-/** A look at every device, which takes milliseconds: what few of them have is summed up. */
+/** A report with a new census. */
 const LOOK_EVERY = 32;
 /** Between two looks at connects under way, and while there are none. */
 const BUSY_HOUSE_MS = 10;
@@ -48,22 +52,26 @@ const HOUSE_MS = 250;
 /** How late a message may be, at most, for the sake of sharing a wake-up with others. */
 const WAKE_WINDOW_MS_MAX = 6;
 const SUBSCRIBED_LOOK_MS = 20;
+/** From a crash to a running program, without a bootloader that takes its own time. */
+const BOOT_MS = 500;
 /** How long the last bytes of all devices may take. */
 const FAREWELL_MS_MAX = 3000;
 
-class DeviceWorker implements FirmwareFleetsWorld {
+class DeviceWorker implements ProgramWorld {
   readonly seed: number;
   readonly clock: RunClock;
   readonly memory: FleetMemory;
   private readonly task: WorkerTask;
   private readonly places: DevicePlaces;
-  private readonly buffers = new StreamBuffers(PACKET_SIZE_MAX);
+  private readonly buffers: StreamBuffers;
   private readonly disturbances: Disturbances;
   private readonly gate: ConnectGate;
+  private readonly heartbeat: Heartbeat;
   private readonly wheel: Wheel;
   private readonly registry: Registry;
   private readonly ledger: DeviceLedger;
   private readonly meter: DeviceMeter;
+  private readonly census: Census;
   private readonly fanOut: FanOutMeter;
   /** Subscribers that wait for the answer to their first SUBSCRIBE, by local index. */
   private readonly unsubscribed = new Set<number>();
@@ -73,7 +81,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private readonly profiles: DeviceProfile[];
   /** Absent where no fleet has firmware. */
   private readonly firmware: FirmwareFleets | undefined;
-  private readonly applications: readonly (Application | undefined)[];
+  private readonly programs: ProgramWatch;
   private readonly brokerOptions: ConnectOptions;
   private sampling = true;
   /** The scenario has begun: devices may publish. */
@@ -90,9 +98,6 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private warmth = 0;
   private houseDueMs = 0;
   private reportCount = 0;
-  /** As of the last look at every device. */
-  private pending = 0;
-  private missedSamples = 0;
   private readonly intervals: NodeJS.Timeout[] = [];
 
   /** `applications` by fleet. */
@@ -102,13 +107,14 @@ class DeviceWorker implements FirmwareFleetsWorld {
     firmware: typeof import('../fleet/firmware-fleets.ts') | undefined,
   ) {
     this.task = task;
-    this.applications = applications;
     const { scenario, target, start, worker, workerCount } = task;
     this.seed = scenario.seed;
     this.clock = new RunClock(start);
+    this.buffers = new StreamBuffers(sentSizeMax(scenario, target));
     this.memory = new FleetMemory(this.buffers);
     this.disturbances = new Disturbances(scenario, this.clock, this.platforms, this.devices);
     this.registry = new Registry(scenario.fleets.map(({ name }) => name));
+    this.census = new Census(this.platforms, this.devices, this.registry);
     const { host, port, tls } = target;
     this.brokerOptions = tls === undefined ? { host, port } : { host, port, tls };
     const { inFlight, rate, timeoutMs } = scenario.connect;
@@ -117,6 +123,11 @@ class DeviceWorker implements FirmwareFleetsWorld {
       rate: rate === undefined ? undefined : rate / workerCount,
       timeoutMs,
     };
+    this.heartbeat = new Heartbeat(task.heartbeat);
+    this.heartbeat.begin(threadId);
+    this.programs = new ProgramWatch(applications, this.heartbeat, this.registry, (platform) =>
+      this.idOf(platform),
+    );
     this.gate = new ConnectGate(limits, (platform) => this.openStream(platform));
     this.firmware = firmware && new firmware.FirmwareFleets(task, this.registry, this);
     this.places = new DevicePlaces(scenario.fleets);
@@ -124,10 +135,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
       const fleet = this.places.fleetOf(device);
       const localIndex = this.platforms.length;
       const place = { deviceIndex: device, localIndex, fleet };
-      this.platforms.push(
-        this.firmware?.createPlatform(place) ??
-          new SimulatedPlatform(this, device, localIndex, fleet),
-      );
+      this.platforms.push(this.createPlatform(place));
     }
     this.wheel = new Wheel(this.platforms.length);
     this.ledger = new DeviceLedger(this.platforms.length);
@@ -146,7 +154,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
       onSubscribed: (localIndex) => this.unsubscribed.delete(localIndex),
     });
     this.profiles = scenario.fleets.map((fleet, index) =>
-      this.createProfile(fleet, index, applications[index]),
+      this.createProfile(fleet, index, this.programs.applications[index]),
     );
     for (const { fleet } of this.platforms) this.registry.gauge('devices', fleet).add(1);
   }
@@ -162,6 +170,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
       else if (message.kind === 'gap') this.ledger.addGap(message.gap);
       else resolve(this.finish());
     });
+    this.programs.listen((platform) => this.reset(platform, 'crash'));
     port.postMessage({ kind: 'ready' } satisfies FromWorker);
     return promise.finally(() => port.close());
   }
@@ -207,7 +216,11 @@ class DeviceWorker implements FirmwareFleetsWorld {
   }
 
   private sendReports(port: MessagePort): void {
-    this.intervals.push(setInterval(() => port.postMessage(this.nextReport()), REPORT_INTERVAL_MS));
+    const report = () => {
+      this.heartbeat.beat();
+      port.postMessage(this.nextReport());
+    };
+    this.intervals.push(setInterval(report, REPORT_INTERVAL_MS));
   }
 
   // The world of the devices.
@@ -314,15 +327,27 @@ class DeviceWorker implements FirmwareFleetsWorld {
 
   // Devices.
 
-  reset(platform: FirmwarePlatform, reset: BootReason): void {
+  enter(platform: ProgramPlatform, act: () => void): void {
+    this.programs.enter(platform, act);
+  }
+
+  failed(platform: ProgramPlatform, error: unknown): boolean {
+    return this.programs.failed(platform, error);
+  }
+
+  feedWatchdog(): void {
+    this.heartbeat.feed();
+  }
+
+  reset(platform: ProgramPlatform, reason: BootReason): void {
     if (platform.isResetting) return;
     platform.isResetting = true;
-    platform.resetReason = reset;
+    platform.resetReason = reason;
     // The program may be in the middle of the call that led here.
     queueMicrotask(() => this.dropProgram(platform));
   }
 
-  private dropProgram(platform: FirmwarePlatform): void {
+  private dropProgram(platform: ProgramPlatform): void {
     const { fleet, localIndex } = platform;
     const device = this.devices[localIndex];
     if (device !== undefined) {
@@ -334,10 +359,14 @@ class DeviceWorker implements FirmwareFleetsWorld {
     this.gate.release(platform, nowMs);
     platform.drop();
     this.wheel.stop(localIndex);
-    if (!this.isOver) this.startTimer(localIndex, nowMs + this.firmware!.bootMs(fleet));
+    if (this.isOver) return;
+    const bootMs = platform instanceof FirmwarePlatform ? this.firmware!.bootMs(fleet) : BOOT_MS;
+    this.startTimer(localIndex, nowMs + bootMs);
   }
 
   private startDevice(localIndex: number): void {
+    // A ramp of 0 s starts all devices in one turn.
+    this.heartbeat.beat();
     const platform = this.platforms[localIndex]!;
     if (platform instanceof FirmwarePlatform && !this.firmware!.boot(platform)) return;
     const fleet = this.task.scenario.fleets[platform.fleet]!;
@@ -346,12 +375,31 @@ class DeviceWorker implements FirmwareFleetsWorld {
     if (fleet.clock !== undefined) {
       platform.clock = new DeviceClock(this.clock, fleet.clock, this.seed, platform.deviceIndex);
     }
-    const device = new Device({ platform, id, profile: this.profiles[platform.fleet]! });
+    const identity = { platform, id, profile: this.profiles[platform.fleet]! };
+    const device =
+      fleet.kind === 'plain' ? new PlainClient(identity, fleet.payloadSize) : new Device(identity);
     this.devices[localIndex] = device;
     this.ledger.started(localIndex, device);
-    this.applications[platform.fleet]?.start(device, platform);
+    const application = this.programs.applications[platform.fleet];
+    if (platform instanceof ProgramPlatform) {
+      platform.guard(() => this.startProgram(device, platform, application));
+    } else {
+      this.startProgram(device, platform, application);
+    }
+  }
+
+  private startProgram(device: Device, platform: SimulatedPlatform, application?: Application) {
+    application?.start(device, platform);
     device.start();
     if (!this.sampling || !this.hasBegun) device.stopSampling();
+  }
+
+  private createPlatform(place: Place): SimulatedPlatform {
+    const { deviceIndex, fleet, localIndex } = place;
+    const withFirmware = this.firmware?.createPlatform(place);
+    if (withFirmware !== undefined) return withFirmware;
+    if (this.programs.applications[fleet] !== undefined) return new ProgramPlatform(this, place);
+    return new SimulatedPlatform(this, deviceIndex, localIndex, fleet);
   }
 
   private idOf({ deviceIndex }: SimulatedPlatform): string {
@@ -387,7 +435,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
   private nextReport(): WorkerReport {
     this.reportCount += 1;
     // At the end the main thread waits for what is pending.
-    if (!this.sampling || this.reportCount % LOOK_EVERY === 0) this.lookAtDevices();
+    if (!this.sampling || this.reportCount % LOOK_EVERY === 0) this.census.look(!this.sampling);
     return this.report(!this.sampling || this.reportCount % TRENDS_EVERY === 0);
   }
 
@@ -395,10 +443,11 @@ class DeviceWorker implements FirmwareFleetsWorld {
     return {
       kind: 'report',
       registry: this.registry.toWire(withTrends),
-      pending: this.pending,
-      missedSamples: this.missedSamples,
+      pending: this.census.pending,
+      missedSamples: this.census.missedSamples,
       health: this.meter.health(),
       ...this.meter.reasons.toObject(),
+      applicationErrors: this.programs.errors.toList(),
       thrownOut: this.meter.thrownOut.count,
       connections: this.meter.takeConnections(),
       upToMs: this.clock.monotonicMs(),
@@ -406,28 +455,9 @@ class DeviceWorker implements FirmwareFleetsWorld {
     };
   }
 
-  private lookAtDevices(): void {
-    this.pending = 0;
-    const missedByFleet = this.task.scenario.fleets.map(() => 0);
-    for (const { fleet, localIndex } of this.platforms) {
-      const device = this.devices[localIndex];
-      if (device === undefined) continue;
-      this.pending += device.pendingCount;
-      // At the end nothing waits for the schedule any more.
-      if (!this.sampling && device.pendingCount > 0) device.wakeUp();
-      missedByFleet[fleet]! += device.sampler.missedCount;
-    }
-    this.missedSamples = 0;
-    for (const [fleet, missed] of missedByFleet.entries()) {
-      this.missedSamples += missed;
-      const counter = this.registry.counter('samples_missed', fleet);
-      counter.add(missed - counter.value);
-    }
-  }
-
   private async finish(): Promise<WorkerResult> {
     recordEnergy(this.registry, this.task.scenario.fleets, this.platforms, this.devices);
-    this.lookAtDevices();
+    this.census.look(!this.sampling);
     const report = this.report(true);
     const accounts = this.platforms.map(({ deviceIndex, localIndex }) =>
       this.ledger.account(deviceIndex, localIndex, this.devices[localIndex]),
@@ -441,7 +471,7 @@ class DeviceWorker implements FirmwareFleetsWorld {
     });
     this.isOver = true;
     for (const platform of this.platforms) {
-      if (platform instanceof FirmwarePlatform) platform.retire();
+      if (platform instanceof ProgramPlatform) platform.retire();
     }
     for (const device of this.devices) device?.retire();
     this.buffers.flush();

@@ -1,7 +1,7 @@
 // What a scenario does to the connections of a worker's devices: outages, and churn.
 
 import type { Device } from '@flotilla/sdk';
-import { FirmwarePlatform } from '../fleet/firmware-platform.ts';
+import { ProgramPlatform } from '../fleet/program-platform.ts';
 import { CHURN_STREAM, randomUnit } from '../fleet/random.ts';
 import type { SimulatedPlatform } from '../fleet/simulated-platform.ts';
 import type { Outage, Scenario } from '../scenario/schema.ts';
@@ -71,7 +71,7 @@ export class Disturbances {
   private cutLinks(platform: SimulatedPlatform): void {
     const { fleet, stream } = platform;
     if (stream !== undefined && this.links.isDown(fleet)) this.links.cut(stream);
-    if (platform instanceof FirmwarePlatform && this.links.isServerDown(fleet)) platform.link.cut();
+    if (platform instanceof ProgramPlatform && this.links.isServerDown(fleet)) platform.http.cut();
   }
 
   /** Lets clients go and come back: each with the same chance in every turn (a Poisson process). */

@@ -4,11 +4,13 @@ import type { Device } from '@flotilla/sdk';
 import { Pack, readPackHead } from '@flotilla/sdk/codec/senml';
 import type { Packet } from '@flotilla/sdk/mqtt/packet';
 import type { DevicePlaces } from '../fleet/device-places.ts';
+import { PLAIN_HEAD_SIZE, PlainMessage, readPlain } from '../fleet/plain-payload.ts';
 import type { SimulatedPlatform } from '../fleet/simulated-platform.ts';
 import type { FanOutPlan } from '../ledger/fan-out-plan.ts';
 import { ReceivedCounts } from '../ledger/received-counts.ts';
 import { SequenceBits } from '../ledger/sequence-bits.ts';
 import type { Registry } from '../metrics/registry.ts';
+import type { Fleet } from '../scenario/schema.ts';
 import type { FanOutResult, SubscriberResult, WorkerTask } from './messages.ts';
 import type { RunClock } from './run-clock.ts';
 
@@ -32,6 +34,10 @@ export class FanOutMeter {
   private readonly registry: Registry;
   private readonly places: DevicePlaces;
   private readonly pack = new Pack();
+  private readonly plain = new PlainMessage();
+  /** Of the message that was read last: its sequence, and its schedule in ms since 1970. */
+  private sequence = 0;
+  private scheduledMs = 0;
   private readonly indexOf = new Map<string, number>();
   /** By local index of the subscriber; made when it receives first. */
   private readonly receipts = new Map<number, Receipts[]>();
@@ -65,9 +71,9 @@ export class FanOutMeter {
     const publisher = this.indexOf.get(id);
     // On a shared broker others may use the same topics; what is retained is of an older run.
     if (publisher === undefined || packet.retain) return true;
-    if (!readPackHead(source, payloadStart, payloadEnd, this.pack)) return true;
-    const scheduledMs = this.pack.baseTimeS * 1000 - this.task.start.epochMs;
-    const latencyMs = this.latencyOf(publisher, scheduledMs);
+    const sender = this.task.scenario.fleets[this.places.fleetOf(publisher)]!;
+    if (!this.readHead(sender, source, payloadStart, payloadEnd)) return true;
+    const latencyMs = this.latencyOf(publisher, this.scheduledMs - this.task.start.epochMs);
     const { localIndex, deviceIndex } = device.platform as SimulatedPlatform;
     let all = this.receipts.get(localIndex);
     if (all === undefined) {
@@ -93,6 +99,22 @@ export class FanOutMeter {
     return { subscribers, groups };
   }
 
+  /** Reads what a message of `sender` says of itself; false when that is nothing. */
+  private readHead(sender: Fleet, source: Uint8Array, start: number, end: number): boolean {
+    const { pack, plain } = this;
+    if (sender.kind === 'plain') {
+      if (end - start < PLAIN_HEAD_SIZE || end - start !== sender.payloadSize) return false;
+      readPlain(source, start, this.clock.epochMs(), plain);
+      this.sequence = plain.sequence;
+      this.scheduledMs = plain.scheduledMs;
+      return true;
+    }
+    if (!readPackHead(source, start, end, pack)) return false;
+    this.sequence = pack.sequence;
+    this.scheduledMs = pack.baseTimeS * 1000;
+    return true;
+  }
+
   private createReceipts(device: number, audience: number): Receipts {
     const { publishers, share } = this.plan.audiences[audience]!;
     const counts = share === undefined ? new ReceivedCounts(publishers.length) : undefined;
@@ -107,9 +129,9 @@ export class FanOutMeter {
     };
   }
 
-  /** Counts the message of `this.pack`, once. */
+  /** Counts the message that was read last, once. */
   private count(receipts: Receipts, publisher: number, latencyMs: number): void {
-    const { sequence } = this.pack;
+    const { sequence } = this;
     const { columns, fleet } = this.plan.audiences[receipts.audience]!;
     const column = columns[publisher]!;
     if (column < 0) return;

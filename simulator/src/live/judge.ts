@@ -4,8 +4,10 @@
 import type { Judged } from '../report/summary.ts';
 import type { Blindness, ObserverHealth } from './messages.ts';
 
-/** The observer at the end of a run, and what was at stake. */
+/** The observer at the end of a run, what was at stake, and whether the run came to its end. */
 export interface Testimony {
+  /** Why a worker hangs; absent = none does. */
+  readonly hang?: string | undefined;
   /** Where it is blind. */
   readonly blindness: Blindness | undefined;
   /** Ms of the run at which the scenario began. */
@@ -16,8 +18,12 @@ export interface Testimony {
   readonly connected: number;
 }
 
-/** A run in which the observer was blind to the end cannot tell what became of messages. */
-export function judge({ beginMs, blindness, connected, unobservable }: Testimony): Judged {
+/**
+ * A run in which the observer was blind to the end cannot tell what became of messages, nor one
+ * whose worker hangs what its devices did.
+ */
+export function judge({ beginMs, blindness, connected, hang, unobservable }: Testimony): Judged {
+  if (hang !== undefined) return { ok: false, reason: hang };
   if (blindness === undefined || unobservable === 0 || connected === 0) return { ok: true };
   const fromS = Math.max(0, (blindness.fromMs - beginMs) / 1000).toFixed(1);
   const why = blindness.why === '' ? 'its own messages did not come back' : blindness.why;

@@ -2,7 +2,7 @@
 // keeps the timeline, and puts their reports together.
 
 import { availableParallelism } from 'node:os';
-import { FanOutPlan, hasSubscribers } from '../ledger/fan-out-plan.ts';
+import { FanOutPlan, hasSubscribers, planWarnings } from '../ledger/fan-out-plan.ts';
 import { Registry } from '../metrics/registry.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import {
@@ -34,7 +34,7 @@ import { RunClaim } from './run-claim.ts';
 import { RunClock, type RunStart, startRun } from './run-clock.ts';
 import { newRunId } from './run-id.ts';
 import { FanOutSettlement } from './settle-fan-out.ts';
-import { settleLedger } from './settle-ledger.ts';
+import { leaveOutHanging, settleLedger } from './settle-ledger.ts';
 import { needsShadow, ShadowPart } from './shadow-part.ts';
 import { takeOverWarnings } from './take-over.ts';
 import type { RemoteServer, UpdatePart } from './update-part.ts';
@@ -276,6 +276,7 @@ export class LiveRun {
     const task = { scenario, run, start, target, ota, workerCount };
     this.workers = new WorkersPart(task, deviceCount(scenario), {
       onReport: (worker, report) => this.onReport(worker, report),
+      onHang: () => this.ending.resolve(),
       fail: (message) => this.fail(message),
     });
     await this.workers.untilReady();
@@ -286,7 +287,7 @@ export class LiveRun {
   /** Who subscribes is subscribed before anyone publishes. */
   private async subscribeFirst(): Promise<void> {
     this.startMs = this.clock.monotonicMs();
-    this.workers?.tell({ kind: 'subscribe', fromMs: this.startMs });
+    this.workers?.subscribe(this.startMs);
     let isLate = false;
     const { promise, resolve } = Promise.withResolvers<void>();
     const { connect, rampMs } = this.loaded.scenario;
@@ -305,7 +306,7 @@ export class LiveRun {
   private begin(): void {
     this.beginMs = this.clock.monotonicMs();
     if (this.startMs === 0) this.startMs = this.beginMs;
-    this.workers?.tell({ kind: 'begin', beginMs: this.beginMs });
+    this.workers?.begin(this.beginMs);
     this.shadow?.begin(this.beginMs);
     this.updates?.begin();
   }
@@ -343,8 +344,10 @@ export class LiveRun {
 
   /** A run in which nobody got through measured nothing, whatever its thresholds say. */
   private checkAnyConnect(): void {
-    const { failures, isAnyConnected } = this.workers!;
-    if (this.interruptedMs !== undefined || isAnyConnected) return;
+    const { applicationErrors, failures, hangReason, isAnyConnected } = this.workers!;
+    // Where applications crash or hang before they connect, that is the finding.
+    const isTold = applicationErrors.length > 0 || hangReason !== undefined;
+    if (this.interruptedMs !== undefined || isTold || isAnyConnected) return;
     this.isRefused = true;
     throw new RunError(`no device could connect: ${commonest(failures)}`);
   }
@@ -361,15 +364,17 @@ export class LiveRun {
   private async settle(): Promise<void> {
     this.workers?.tell({ kind: 'stop-sampling' });
     const beginMs = this.clock.monotonicMs();
-    // Also an interruption while it settles leaves little time.
+    // Also an interruption or a hang while it settles leaves little time.
     const endMs = () => {
+      const { settleMs } = this.loaded.scenario;
+      if (this.workers?.hangReason !== undefined) return beginMs + INTERRUPTED_SETTLE_MS;
       const fromMs = Math.max(beginMs, this.interruptedMs ?? Number.POSITIVE_INFINITY);
-      return Math.min(beginMs + this.loaded.scenario.settleMs, fromMs + INTERRUPTED_SETTLE_MS);
+      return Math.min(beginMs + settleMs, fromMs + INTERRUPTED_SETTLE_MS);
     };
     const observer = this.observer!;
     const workers = this.workers!;
     // A report may have been under way when sampling ended, the one after it was not.
-    const reportsNeeded = workers.reportCount + 2 * this.workerCount;
+    const reportsNeeded = workers.reportCount + 2 * workers.turningCount;
     let arrived = 0;
     let quietSince = observer.reportCount;
     while (!this.failed && this.clock.monotonicMs() < endMs()) {
@@ -389,20 +394,26 @@ export class LiveRun {
     }
   }
 
-  private async finish(): Promise<{ results: WorkerResult[]; seen: Seen }> {
+  private async finish(): Promise<{ results: (WorkerResult | undefined)[]; seen: Seen }> {
     // What it could not see, the workers must know before they settle their accounts.
     this.blindness = await this.observer?.check();
     const results = (await this.workers?.finish()) ?? [];
-    for (const [worker, { report }] of results.entries()) this.observer?.connected(worker, report);
+    for (const [worker, result] of results.entries()) {
+      if (result !== undefined) this.observer?.connected(worker, result.report);
+    }
     await Promise.all([this.shadow?.finish(), this.updates?.finish()]);
     const seen = (await this.observer?.finish()) ?? [];
     return { results, seen };
   }
 
   /** Removes from the broker what the devices could not remove themselves. */
-  private async cleanUp(leftovers: Leftovers, results: readonly WorkerResult[]): Promise<void> {
-    const ids = results.flatMap((each) => each.leftovers);
-    await leftovers.removeOf(ids, this.workers!.versions);
+  private async cleanUp(
+    leftovers: Leftovers,
+    results: readonly (WorkerResult | undefined)[],
+  ): Promise<void> {
+    const workers = this.workers!;
+    const ids = results.flatMap((result, worker) => result?.leftovers ?? workers.idsOf(worker));
+    await leftovers.removeOf(ids, workers.versions);
     this.warnings.push(...leftovers.hints(this.cleanCommand()));
   }
 
@@ -426,13 +437,24 @@ export class LiveRun {
     return registry;
   }
 
-  private outcome(results: readonly WorkerResult[], seen: Seen, durationMs: number): Outcome {
+  private outcome(
+    results: readonly (WorkerResult | undefined)[],
+    seen: Seen,
+    durationMs: number,
+  ): Outcome {
     const registry = this.merged();
     const { loaded, run, updates, workerCount } = this;
-    const droppedBy = settleLedger(registry, loaded.scenario.fleets, results, seen);
+    const workers = this.workers!;
+    const lastOf = (worker: number) => workers.reportOf(worker)?.registry;
+    const ended = leaveOutHanging(registry, loaded.scenario.fleets, results, lastOf, seen);
+    const drops = settleLedger(registry, loaded.scenario.fleets, ended, seen);
     const plan = new FanOutPlan(loaded.scenario, run);
-    const fanOut = new FanOutSettlement(loaded.scenario, run, plan, results, seen).settle(registry);
-    const { failures, findings, health, missedSamples, reasons, thrownOut } = this.workers!;
+    // What subscribers of a worker that hangs received is unknown, and so what was lost.
+    const isWhole = ended.length === results.length;
+    const fanOut = isWhole
+      ? new FanOutSettlement(loaded.scenario, run, plan, ended, seen).settle(registry)
+      : [];
+    const { failures, findings, health, missedSamples, reasons, thrownOut } = workers;
     const { thresholds, broker } = loaded.scenario;
     const { system, user } = process.cpuUsage();
     const observer = this.observer?.health;
@@ -442,11 +464,12 @@ export class LiveRun {
       runId: this.run,
       mode: 'live',
       broker: broker?.url ?? 'embedded',
-      protocol: this.workers!.protocol,
+      protocol: workers.protocol,
       snapshot: registry.snapshot(thresholdPercentiles(thresholds)),
-      droppedBy,
+      drops,
       durationMs,
       ...(fanOut.length === 0 ? {} : { fanOut }),
+      applicationErrors: workers.applicationErrors,
       ...updates?.results(),
       performance: {
         workers: workerCount,
@@ -462,15 +485,14 @@ export class LiveRun {
           ...(observer === undefined ? [] : observerWarnings(observer, unobservable)),
           ...warningsOf(findings),
           ...takeOverWarnings(reasons, thrownOut, this.claim?.isContested === true),
-          ...plan.tooLarge.map(
-            (fleet) => `${fleet}: too many subscribers and publishers to account for their fan-out`,
-          ),
+          ...planWarnings(plan),
           ...this.warnings,
         ],
         disconnectReasons: reasons,
         failedConnects: failures,
       },
       judged: judge({
+        hang: workers.hangReason,
         blindness: this.blindness,
         beginMs: this.beginMs,
         unobservable,

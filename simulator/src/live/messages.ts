@@ -1,6 +1,7 @@
 // What the threads and processes of a live run tell each other.
 
 import type { MessagePort } from 'node:worker_threads';
+import type { ApplicationError } from '../fleet/application-errors.ts';
 import type { DeviceAccount } from '../ledger/account.ts';
 import type { RegistryWire } from '../metrics/registry.ts';
 import type { Broker, Scenario } from '../scenario/schema.ts';
@@ -36,6 +37,8 @@ export interface WorkerTask {
   readonly worker: number;
   readonly workerCount: number;
   readonly port: MessagePort;
+  /** Memory of the worker's `Heartbeat`. */
+  readonly heartbeat: Int32Array;
 }
 
 export type ToWorker =
@@ -66,6 +69,8 @@ export interface WorkerReport {
   readonly failures: Reasons;
   /** What the broker did not take of what devices say and ask beside telemetry. */
   readonly findings: Reasons;
+  /** The first exceptions of applications. */
+  readonly applicationErrors: readonly ApplicationError[];
   /** Devices whose connections the server closed again and again without a word. */
   readonly thrownOut: number;
   /** Device and time of each connection accepted since the last report, in turn. */

@@ -15,15 +15,16 @@ import type { Packet, Subscription, Will } from '@flotilla/sdk/mqtt/packet';
 import { reasonName } from '@flotilla/sdk/mqtt/reason-codes';
 import { Session } from '@flotilla/sdk/mqtt/session';
 import { NodePlatform } from '@flotilla/sdk/node';
+import { PLAIN_HEAD_SIZE, PlainMessage, readPlain } from '../fleet/plain-payload.ts';
 import { SequenceSet } from '../ledger/sequence-set.ts';
 import { Registry } from '../metrics/registry.ts';
+import { connectSizeMax, TAKEN_SIZE_MAX } from '../scenario/message-size.ts';
 import { deviceId } from '../scenario/schema.ts';
 import { DeliveryLatencies } from './delivery-latencies.ts';
 import type { FromObserver, ObserverReport, ObserverTask } from './messages.ts';
 import { ObserverWatch, OUTSTANDING_MAX } from './observer-watch.ts';
 import { RunClock } from './run-clock.ts';
 
-const PACKET_SIZE_MAX = 65536;
 /**
  * The broker may have this many messages in flight to us. Said aloud, which the default of 65,535
  * would not be: mosquitto then allows itself only 20 and drops what it cannot queue.
@@ -49,8 +50,8 @@ const NONCE_SIZE = 6;
 class ObserverPlatform extends NodePlatform {
   override readonly clock: Clock;
 
-  constructor(clock: Clock) {
-    super();
+  constructor(clock: Clock, packetSizeMax: number) {
+    super({ packetSizeMax });
     this.clock = clock;
   }
 }
@@ -71,6 +72,7 @@ export class Observer implements ClientOwner {
   /** Tells our sentinels from those of an older observer, whose session we may have. */
   private readonly nonce = randomBytes(NONCE_SIZE).toString('hex');
   private readonly pack = new Pack();
+  private readonly plain = new PlainMessage();
   private readonly ticker: NodeJS.Timeout;
   private ready = false;
   private attemptCount = 0;
@@ -108,14 +110,15 @@ export class Observer implements ClientOwner {
       keepAliveMs: KEEP_ALIVE_MS,
       inflightMax: OUTSTANDING_MAX,
       receiveMax: RECEIVE_MAX,
-      packetSizeMax: PACKET_SIZE_MAX,
+      packetSizeMax: TAKEN_SIZE_MAX,
       connectMsMax: scenario.connect.timeoutMs,
       retryMsMin: RETRY_MS_MIN,
       retryMsMax: RETRY_MS_MAX,
     });
     const sessionBytes = new Uint8Array(Session.size(OUTSTANDING_MAX, RECEIVE_MAX));
     const session = new Session(sessionBytes, 0, OUTSTANDING_MAX, RECEIVE_MAX);
-    this.client = new Client(new ObserverPlatform(this.clock), this.profile, session, this);
+    const platform = new ObserverPlatform(this.clock, connectSizeMax(target));
+    this.client = new Client(platform, this.profile, session, this);
     this.ticker = setInterval(() => this.tick(), TICK_MS);
     this.client.start();
   }
@@ -215,7 +218,9 @@ export class Observer implements ClientOwner {
     const index = this.indexOf.get(id);
     // On a shared broker other devices use the same topics; what is retained is of an older run.
     if (index === undefined || packet.retain) return;
-    this.takeTelemetry(index, source, payloadStart, payloadEnd);
+    const { kind } = this.task.scenario.fleets[this.fleetOf[index]!]!;
+    if (kind === 'plain') this.takePlain(index, source, payloadStart, payloadEnd);
+    else this.takePack(index, source, payloadStart, payloadEnd);
   }
 
   /** Our own message came back, by the subscription that we judge by. */
@@ -228,26 +233,50 @@ export class Observer implements ClientOwner {
     this.deafCount = 0;
   }
 
-  private takeTelemetry(index: number, source: Uint8Array, start: number, end: number): void {
+  private takePack(index: number, source: Uint8Array, start: number, end: number): void {
     const { pack } = this;
     if (!readPackHead(source, start, end, pack)) return;
     const fleet = this.fleetOf[index]!;
     const isTrusted = this.task.scenario.fleets[fleet]!.clock === undefined;
     const nowMs = this.clock.monotonicMs();
-    this.watch.alive(nowMs);
-    this.watch.heard(nowMs);
     const scheduledMs = isTrusted ? pack.baseTimeS * 1000 - this.task.start.epochMs : nowMs;
-    // Of an older run with the same ids: it waited in a session that the broker kept for us.
-    if (!(scheduledMs >= 0)) return;
-    if (!this.seen[index]!.add(pack.sequence)) {
-      this.registry.counter('messages_duplicated', fleet).add();
+    if (!this.count(index, pack.sequence, scheduledMs, nowMs)) return;
+    if (isTrusted) this.latencies.add(index, scheduledMs, nowMs);
+    else this.measureTime(fleet);
+  }
+
+  private takePlain(index: number, source: Uint8Array, start: number, end: number): void {
+    const { plain, task } = this;
+    if (end - start !== task.scenario.fleets[this.fleetOf[index]!]!.payloadSize) return;
+    const nowMs = this.clock.monotonicMs();
+    if (end - start < PLAIN_HEAD_SIZE) {
+      // One like the other: the account settles how many came, not which.
+      this.count(index, this.seen[index]!.end, nowMs, nowMs);
       return;
     }
+    readPlain(source, start, this.clock.epochMs(), plain);
+    const scheduledMs = plain.scheduledMs - task.start.epochMs;
+    if (this.count(index, plain.sequence, scheduledMs, nowMs)) {
+      this.latencies.add(index, scheduledMs, nowMs);
+    }
+  }
+
+  /** False for a message that measures nothing: a further copy, of an older run, or long here. */
+  private count(index: number, sequence: number, scheduledMs: number, nowMs: number): boolean {
+    this.watch.alive(nowMs);
+    this.watch.heard(nowMs);
+    // Of an older run with the same ids: it waited in a session that the broker kept for us.
+    if (!(scheduledMs >= 0)) return false;
+    const fleet = this.fleetOf[index]!;
+    if (!this.seen[index]!.add(sequence)) {
+      this.registry.counter('messages_duplicated', fleet).add();
+      return false;
+    }
     this.registry.counter('messages_observed', fleet).add();
+    if (!this.watch.isDraining) return true;
     // What waited for us is no measure of the broker, nor of a device's clock.
-    if (this.watch.isDraining) this.watch.leftOut();
-    else if (isTrusted) this.latencies.add(index, scheduledMs, nowMs);
-    else this.measureTime(fleet);
+    this.watch.leftOut();
+    return false;
   }
 
   private readonly record = (index: number, latencyMs: number, buffered: boolean): void => {

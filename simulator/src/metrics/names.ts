@@ -135,6 +135,12 @@ const RECORDED = {
     description: 'from the scheduled time of a message to a subscriber of the fleet',
     optional: true,
   },
+  application_errors: {
+    kind: 'counter',
+    unit: 'events',
+    description: 'exceptions of the user’s own applications',
+    optional: true,
+  },
   shadow_updates: {
     kind: 'counter',
     unit: 'events',

@@ -153,6 +153,10 @@ export const summarySchema = z
     thresholds: z.array(threshold),
     ledger,
     metrics: z.record(metricName, metric),
+    drops: z
+      .array(z.strictObject({ fleet: z.string(), causes: counts() }))
+      .optional()
+      .describe('ledger.droppedBy by fleet, of fleets that dropped something.'),
     applicationErrors: z
       .array(
         z.strictObject({

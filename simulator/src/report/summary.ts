@@ -1,5 +1,6 @@
 // The summary of a run: the object that `--summary-export` writes and every report renders.
 
+import type { ApplicationError } from '../fleet/application-errors.ts';
 import type { CounterName } from '../metrics/names.ts';
 import type { Snapshot } from '../metrics/snapshot.ts';
 import { evaluate, type ThresholdResult } from '../metrics/thresholds.ts';
@@ -38,6 +39,12 @@ export interface Ledger {
 
 /** Whether a run could be judged. */
 export type Judged = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+/** Why messages of a fleet were dropped, and how often. */
+export interface FleetDrops {
+  readonly fleet: string;
+  readonly causes: Readonly<Record<string, number>>;
+}
 
 /** What a run comes to. */
 export type Verdict = 'passed' | 'failed' | 'not judged' | 'interrupted';
@@ -93,6 +100,10 @@ export interface Summary {
   readonly thresholds: readonly ThresholdResult[];
   readonly ledger: Ledger;
   readonly metrics: Snapshot;
+  /** By fleet, where messages were dropped. */
+  readonly drops?: readonly FleetDrops[];
+  /** The first exceptions of the user's applications; `application_errors` counts them all. */
+  readonly applicationErrors?: readonly ApplicationError[];
   /** Where fleets subscribe to the telemetry of others. */
   readonly fanOut?: readonly FanOutSummary[];
   /** Where the timeline rolls firmware out. */
@@ -128,10 +139,11 @@ export interface Outcome {
   readonly protocol: string;
   /** Taken with `thresholdPercentiles(scenario.thresholds)`, after settling. */
   readonly snapshot: Snapshot;
-  /** Causes of what was dropped; absent = nothing was. */
-  readonly droppedBy?: Readonly<Record<string, number>>;
+  /** Causes of what was dropped, of fleets that dropped something; absent = none did. */
+  readonly drops?: readonly FleetDrops[];
   /** How long devices sampled: what rates of counters are over. */
   readonly durationMs: number;
+  readonly applicationErrors?: readonly ApplicationError[];
   readonly fanOut?: readonly FanOutSummary[];
   readonly rollouts?: readonly RolloutSummary[];
   readonly attacks?: readonly AttackSummary[];
@@ -147,9 +159,10 @@ export function buildSummary(
   outcome: Omit<Outcome, 'loaded'> & { readonly loaded: ToldScenario },
 ): Summary {
   const { loaded, snapshot, abortedBy, interrupted, judged = { ok: true } } = outcome;
+  const { applicationErrors = [], drops = [] } = outcome;
   const { scenario } = loaded;
   const thresholds = evaluate(scenario.thresholds, snapshot, outcome.durationMs / 1000);
-  const ledger = ledgerOf(snapshot, outcome.droppedBy);
+  const ledger = ledgerOf(snapshot, causesOf(drops));
   const facts = {
     judged,
     thresholds,
@@ -179,6 +192,8 @@ export function buildSummary(
     passed: verdict === 'passed',
     ...facts,
     metrics: snapshot,
+    ...(drops.length === 0 ? {} : { drops }),
+    ...(applicationErrors.length === 0 ? {} : { applicationErrors }),
     ...(outcome.fanOut === undefined ? {} : { fanOut: outcome.fanOut }),
     ...(outcome.rollouts === undefined ? {} : { rollouts: outcome.rollouts }),
     ...(outcome.attacks === undefined ? {} : { attacks: outcome.attacks }),
@@ -235,6 +250,15 @@ export function unjudgedSummary(
     judged: { ok: false, reason },
     ...(interrupted ? { interrupted } : {}),
   });
+}
+
+/** Of all fleets together. */
+function causesOf(drops: readonly FleetDrops[]): Record<string, number> {
+  const sums: Record<string, number> = {};
+  for (const { causes } of drops) {
+    for (const [cause, count] of Object.entries(causes)) sums[cause] = (sums[cause] ?? 0) + count;
+  }
+  return sums;
 }
 
 /** The ledger that a snapshot holds; it balances only where the causes add up too. */

@@ -47,7 +47,8 @@ export function renderSummary(summary: Summary, display: SummaryDisplay): string
   const sections = [
     heading(summary, paint),
     thresholds(summary, width, paint),
-    ledger(summary.ledger, paint),
+    ledger(summary, paint),
+    applicationErrors(summary, paint),
     ...(summary.rollouts ?? []).map((rollout) => rolloutSection(rollout, paint)),
     attacks(summary, width, paint),
     fanOut(summary, paint),
@@ -192,7 +193,8 @@ const LEDGER_TERMS = [
 /** Terms that are no loss of a message. */
 const HARMLESS: readonly string[] = ['unobservable', 'pending'];
 
-function ledger(entries: Ledger, paint: Paint): string[] {
+function ledger(summary: Summary, paint: Paint): string[] {
+  const { ledger: entries } = summary;
   const rows: [string, string, number, string][] = [
     [' ', 'produced', entries.produced, 'put into their buffers by the devices'],
     ['=', 'observed', entries.observed, 'received from the broker by an independent subscriber'],
@@ -217,8 +219,37 @@ function ledger(entries: Ledger, paint: Paint): string[] {
   return [
     `${paint('bold', 'LEDGER')}  ${paint('dim', 'where every message went')}`,
     ...lines.map((line) => `  ${line}`),
+    ...dropNotes(summary, paint),
     ...ledgerNotes(entries, paint),
   ];
+}
+
+/** What each fleet dropped, where there is more than one. */
+function dropNotes({ drops = [], metrics: snapshot }: Summary, paint: Paint): string[] {
+  if (fleetNames(snapshot).length < 2) return [];
+  return drops.map(({ causes, fleet }) => {
+    return `  ${paint('red', `dropped by ${fleet}: ${formatReasons(causes)}`)}`;
+  });
+}
+
+/** What the user's applications threw, with device and place. */
+function applicationErrors(
+  { applicationErrors: errors = [], metrics: snapshot }: Summary,
+  paint: Paint,
+): string[] {
+  if (errors.length === 0) return [];
+  const total = countOf(snapshot.application_errors);
+  const lines = errors.flatMap(({ count, device, message, place }) => {
+    const times = count === 1 ? '' : ` (${formatInteger(count)} times)`;
+    return [
+      `  ${paint('red', message)}`,
+      `    ${paint('dim', `${device}${place === undefined ? '' : ` at ${place}`}${times}`)}`,
+    ];
+  });
+  const shown = errors.reduce((sum, { count }) => sum + count, 0);
+  const more = total > shown ? [`  ${paint('dim', `and ${plural(total - shown, 'other')}`)}`] : [];
+  const head = `${paint('bold', 'APPLICATION ERRORS')}  ${paint('dim', plural(total, 'exception'))}`;
+  return [head, ...lines, ...more];
 }
 
 function ledgerNotes(entries: Ledger, paint: Paint): string[] {
@@ -241,9 +272,7 @@ function ledgerNotes(entries: Ledger, paint: Paint): string[] {
 
 /** One row per fleet, where there is more than one. */
 function fleets({ metrics: snapshot }: Summary, width: number, paint: Paint): string[] {
-  const names = Object.keys(snapshot).flatMap(
-    (key) => /^devices\{fleet:(.*)\}$/.exec(key)?.[1] ?? [],
-  );
+  const names = fleetNames(snapshot);
   if (names.length < 2) return [];
   const counts = ['devices', 'connected', 'produced', 'observed', 'lost'];
   const energies = names.map((fleet) => snapshot[taggedName('energy_mah_per_day', fleet)]);
@@ -267,6 +296,10 @@ function fleets({ metrics: snapshot }: Summary, width: number, paint: Paint): st
   });
   // Whether all came through is what matters most.
   return boldHead(columns(fitColumns([head, ...rows], [3, 1, 7, 6, 4, 2], width), 1), paint);
+}
+
+function fleetNames(snapshot: Summary['metrics']): string[] {
+  return Object.keys(snapshot).flatMap((key) => /^devices\{fleet:(.*)\}$/.exec(key)?.[1] ?? []);
 }
 
 function countOf(metric: MetricValue | undefined): number {
@@ -372,6 +405,7 @@ function reasonsOf(summary: Summary): string[] {
   const isWhole = verdict === 'failed';
   const crossed = results.filter(({ implicit, ok }) => !ok && (isWhole || !implicit)).length;
   return [
+    ...(judged.ok ? [] : [judged.reason]),
     ...(abortedBy === undefined ? [] : [`ended early by ${abortedBy}`]),
     ...(crossed === 0 ? [] : [`${plural(crossed, 'threshold')} crossed`]),
   ];

@@ -4,14 +4,18 @@
 import { nearest } from '@flotilla/command-line/nearest';
 import { parseDuration } from '@flotilla/command-line/quantities';
 import { respond } from '@flotilla/ota-server/shadow';
+import { DEVICE_ID_LENGTH_MAX } from '@flotilla/sdk';
+import { FIELD_SIZE_MAX } from '@flotilla/sdk/mqtt/packet';
 import { isImplicit } from '../metrics/implicit.ts';
 import { METRICS } from '../metrics/names.ts';
 import { parseExpression, parseMetric } from '../metrics/thresholds.ts';
 import { wholeOf } from '../metrics/wholes.ts';
 import { parseBrokerUrl } from './broker-url.ts';
-import { DEVICES_MAX, ID_DEFAULT } from './file-schema.ts';
+import { DEVICES_MAX, ID_DEFAULT, SESSION_EXPIRY_DEFAULT } from './file-schema.ts';
 import { type Mistake, type Path, show } from './mistakes.ts';
-import { DEVICE_ID_LENGTH_MAX, deviceId, RUN_ID_LENGTH_MAX } from './schema.ts';
+import { DURATION_MS_MAX } from './quantities.ts';
+import { deviceId, RUN_ID_LENGTH_MAX } from './schema.ts';
+import { checkSizes } from './size-checks.ts';
 import type { Value } from './tree.ts';
 import { parseCount } from './units.ts';
 import { checkUpdates } from './update-checks.ts';
@@ -54,8 +58,14 @@ function checkFleets(fleets: readonly Members[]): Mistake[] {
       const message = `all fleets together have ${total} devices, at most ${DEVICES_MAX} can run`;
       mistakes.push({ path: ['fleets', index, 'count'], message });
     }
-    mistakes.push(...checkId(fleets, index, count), ...checkTraffic(fleet, ['fleets', index]));
-    mistakes.push(...checkCountMin(fleet, ['fleets', index]));
+    const path = ['fleets', index];
+    mistakes.push(
+      ...checkId(fleets, index, count),
+      ...checkTraffic(fleet, path),
+      ...checkFleetTimes(fleet, path),
+      ...checkSizes(fleet, list(fleet.sensors).map(members), path),
+      ...checkCountMin(fleet, path),
+    );
   }
   return mistakes;
 }
@@ -81,6 +91,8 @@ function checkTraffic(fleet: Members, path: Path): Mistake[] {
   };
   const hasInterval = interval !== undefined || rate !== undefined;
   const publishes = hasInterval || list(sensors).some(hasOwnSchedule);
+  const rateMistake = checkRate(fleet);
+  if (rateMistake !== undefined) wrong('rate', rateMistake);
   if (interval !== undefined && rate !== undefined)
     wrong('rate', 'give interval or rate, not both');
   if (!publishes && application === undefined && list(subscribe).length === 0) {
@@ -95,9 +107,43 @@ function checkTraffic(fleet: Members, path: Path): Mistake[] {
   if (plain && list(sensors).length > 0)
     wrong('sensors', 'are of devices: a plain client has none');
   if (plain && application !== undefined) wrong('application', 'is of devices, not plain clients');
+  if (plain && fleet.clock !== undefined)
+    wrong('clock', 'is of devices: a plain client tells no time');
   if (!plain && payload !== undefined) wrong('payload', 'is of plain clients (kind: plain)');
   if (kind === 'device' && publishes && list(sensors).length === 0 && application === undefined) {
     mistakes.push({ path, message: 'publishes, so it needs sensors (or kind: plain)' });
+  }
+  return mistakes;
+}
+
+/** A rate is an interval of each device, which has its bounds. */
+function checkRate({ count, rate }: Members): string | undefined {
+  const devices = parseCount(count);
+  if (typeof rate !== 'number' || !(rate > 0) || devices === undefined) return undefined;
+  const intervalMs = (devices / rate) * 1000;
+  if (intervalMs < 1)
+    return `expected at most ${devices * 1000}, one a ms of each device, got ${rate}`;
+  if (intervalMs <= DURATION_MS_MAX) return undefined;
+  return `expected at least one message a year of each device, got ${rate}`;
+}
+
+/** Times of a fleet that go together. */
+function checkFleetTimes({ retry, sessionExpiry, wake }: Members, path: Path): Mistake[] {
+  const mistakes: Mistake[] = [];
+  const { max = '60s', min = '1s' } = members(retry);
+  const [minMs, maxMs] = [parseDuration(min), parseDuration(max)];
+  if (minMs !== undefined && maxMs !== undefined && minMs > maxMs) {
+    mistakes.push({
+      path: [...path, 'retry', 'max'],
+      message: `expected at least min ${min}, got ${max}`,
+    });
+  }
+  const wakeMs = parseDuration(members(wake).interval);
+  const expiryMs = parseDuration(sessionExpiry ?? SESSION_EXPIRY_DEFAULT);
+  if (wakeMs !== undefined && expiryMs !== undefined && expiryMs <= wakeMs) {
+    // What the broker holds for a sleeping device would be gone before it wakes.
+    const message = `expected more than the ${members(wake).interval} that devices sleep, got ${sessionExpiry ?? SESSION_EXPIRY_DEFAULT}`;
+    mistakes.push({ path: [...path, 'sessionExpiry'], message });
   }
   return mistakes;
 }
@@ -270,6 +316,13 @@ function checkBroker(broker: Members): Mistake[] {
   const url = typeof broker.url === 'string' ? parseBrokerUrl(broker.url) : undefined;
   if (url === undefined) return [];
   const mistakes: Mistake[] = [];
+  for (const part of ['username', 'password'] as const) {
+    const text = url[part] ?? '';
+    if (text.includes('\u0000') || Buffer.byteLength(text) > FIELD_SIZE_MAX) {
+      const message = `its ${part} has U+0000, or is longer than ${FIELD_SIZE_MAX} bytes`;
+      mistakes.push({ path: ['broker', 'url'], message });
+    }
+  }
   for (const member of ['ca', 'certificate', 'key', 'verify']) {
     if (url.tls === undefined && broker[member] !== undefined) {
       const message = 'is for TLS only: the url begins with mqtt://, not mqtts://';

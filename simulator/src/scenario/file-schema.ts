@@ -17,11 +17,14 @@
 //
 // Checks that need more than one member are in `checks.ts`.
 
+import { DEVICE_ID_LENGTH_MAX, isDeviceId, PAYLOAD_SIZE_MAX } from '@flotilla/sdk';
+import { FIELD_SIZE_MAX } from '@flotilla/sdk/mqtt/packet';
+import { isSubscriptionFilter, isTopicFilter } from '@flotilla/sdk/mqtt/topic';
+import { TopicTemplate } from '@flotilla/sdk/mqtt/topic-template';
 import { z } from 'zod';
 import { hidePassword, parseBrokerUrl } from './broker-url.ts';
 import { show } from './mistakes.ts';
 import { count, duration, kebab, size, text } from './quantities.ts';
-import { DEVICE_ID_LENGTH_MAX } from './schema.ts';
 import { firmwareMember, releaseMember, rolloutMember } from './update-file.ts';
 
 /** Devices of one run. */
@@ -31,21 +34,21 @@ export const FLEETS_MAX = 100;
 /** The SDK's own bound. */
 export const SENSORS_MAX = 20;
 const SUBSCRIPTIONS_MAX = 8;
-/** Run, sequence and time must fit, or no message could be accounted for. */
-export const PAYLOAD_SIZE_MIN = 128;
-const PAYLOAD_SIZE_MAX = 65_000;
+export const PAYLOAD_SIZE_DEFAULT = 128;
 /** MQTT 3.1.1 §3.1.2.10: a two-byte number of seconds. */
 const KEEP_ALIVE_MS_MAX = 65_535_000;
 /** MQTT 5 §3.1.2.11.2: a four-byte number of seconds, of which the last means "never". */
 const SESSION_EXPIRY_MS_MAX = 0xfffffffe * 1000;
 /** The SDK's own bound. */
 const BUFFER_SIZE_MIN = 1024;
+export const BUFFER_SIZE_DEFAULT = 4096;
 const BUFFER_SIZE_MAX = 16_777_216;
 const INFLIGHT_MAX = 1_000;
 const CONNECTS_IN_FLIGHT_MAX = 10_000;
 const WARMUP_MAX = 1_000_000;
 const EVERY_MAX = 1_000_000;
 
+export const SESSION_EXPIRY_DEFAULT = '1h';
 export const START_DEFAULT = '2026-01-01T00:00:00Z';
 export const TOPICS_DEFAULT = 'devices/{id}/{topic}';
 export const ID_DEFAULT = '{run}-{fleet}-{index}';
@@ -127,7 +130,7 @@ const sensor = z.discriminatedUnion('model', [
 ]);
 
 const ID_FORM =
-  'expected an id pattern of letters, digits and . _ : - ' +
+  'expected an id pattern of letters, digits and . _ : - that begins with a letter or digit, ' +
   'with {index} once, {run} and {fleet} if wanted';
 
 const fleet = z.strictObject({
@@ -153,12 +156,20 @@ const fleet = z.strictObject({
   rate: z.number().positive().optional().describe('Messages per second of the whole fleet.'),
   qos: z.literal([0, 1, 2]).prefault(1).describe('MQTT QoS of telemetry.'),
   sensors: z.array(sensor).max(SENSORS_MAX).prefault([]),
-  payload: size('Bytes of each message of a plain client.', {
-    min: PAYLOAD_SIZE_MIN,
+  payload: size('Bytes of each message of a plain client, 0B to 1MB.', {
+    min: 0,
     max: PAYLOAD_SIZE_MAX,
   }).optional(),
   subscribe: z
-    .array(text().max(200))
+    .array(
+      text()
+        .max(200)
+        .refine(isFilter, {
+          error: ({ input }) =>
+            'expected a topic filter, in which + and # fill whole levels and # is the last, or ' +
+            `$share/name/filter, got ${show(input)}`,
+        }),
+    )
     .max(SUBSCRIPTIONS_MAX)
     .prefault([])
     .describe('Topic filters that each client subscribes to, with {run} if wanted.'),
@@ -177,7 +188,7 @@ const fleet = z.strictObject({
     min: 0,
     max: SESSION_EXPIRY_MS_MAX,
     multiple: 1000,
-  }).prefault('1h'),
+  }).prefault(SESSION_EXPIRY_DEFAULT),
   protocol: z
     .literal(['auto', 5, '3.1.1'])
     .prefault('auto')
@@ -189,10 +200,10 @@ const fleet = z.strictObject({
     })
     .prefault({})
     .describe('After a failed connect a device waits a random part of a window that doubles.'),
-  buffer: size('Bytes of a device’s outbox, such as 4KB.', {
+  buffer: size('Bytes of a device’s outbox; absent = 4KB, or two messages of a plain client.', {
     min: BUFFER_SIZE_MIN,
     max: BUFFER_SIZE_MAX,
-  }).prefault('4KB'),
+  }).optional(),
   wake: z
     .strictObject({
       interval: duration('Between two wake-ups on schedule.', { min: 1 }),
@@ -216,6 +227,8 @@ const fleet = z.strictObject({
   inflight: count('Unacknowledged messages at once.', { min: 1, max: INFLIGHT_MAX }).prefault(8),
 });
 
+const TOO_LONG = `is longer than ${FIELD_SIZE_MAX} bytes, which is all that MQTT has room for`;
+
 const broker = z.strictObject({
   url: text()
     .refine((url) => parseBrokerUrl(url) !== undefined, {
@@ -223,9 +236,13 @@ const broker = z.strictObject({
         `expected mqtt://host[:port] or mqtts://host[:port], got ${show(hidePassword(input))}`,
     })
     .describe('mqtt://host[:port] or mqtts://host[:port].'),
-  username: text().optional(),
+  username: text()
+    .refine((name) => !name.includes('\u0000'), { error: 'U+0000 is not allowed' })
+    .refine(fitsField, { error: TOO_LONG })
+    .optional(),
   password: z
     .string({ error: 'expected text (put it in quotes)' })
+    .refine(fitsField, { error: TOO_LONG })
     .optional()
     // biome-ignore lint/suspicious/noTemplateCurlyInString: this is what the file says.
     .describe('Best given as ${BROKER_PASSWORD}.'),
@@ -285,7 +302,8 @@ export const fileSchema = z
       .max(200)
       .refine(isTopicTemplate, {
         error: (issue) =>
-          `expected a topic with {id} and {topic} and without + and #, got ${show(issue.input)}`,
+          'expected a topic with {id}, which fills a level, and then {topic}, each once, and ' +
+          `without + and #, got ${show(issue.input)}`,
       })
       .prefault(TOPICS_DEFAULT),
     fleets: z.array(fleet).min(1).max(FLEETS_MAX),
@@ -333,15 +351,24 @@ export type ScenarioFile = z.output<typeof fileSchema>;
 
 function isIdPattern(pattern: string): boolean {
   if (pattern.split('{index}').length !== 2) return false;
-  return /^[A-Za-z0-9._:-]*$/.test(pattern.replaceAll(/\{(run|fleet|index)\}/g, ''));
+  return isDeviceId(pattern.replaceAll(/\{(run|fleet|index)\}/g, '0'));
 }
 
+/** As devices and observer use it: the observer subscribes to it with + in place of the id. */
 function isTopicTemplate(template: string): boolean {
-  const rest = template.replace('{id}', '').replace('{topic}', '');
-  return (
-    template.includes('{id}') &&
-    template.includes('{topic}') &&
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: MQTT 3.1.1 §4.7.3 forbids NUL.
-    !/[+#{}\u0000]/.test(rest)
-  );
+  try {
+    const topics = new TopicTemplate(template);
+    return !/[{}]/.test(topics.format('', '')) && isTopicFilter(topics.format('+', 'telemetry'));
+  } catch {
+    return false;
+  }
+}
+
+/** `{run}` stands for letters and digits. */
+function isFilter(filter: string): boolean {
+  return isSubscriptionFilter(filter.replaceAll('{run}', 'r'));
+}
+
+function fitsField(text: string): boolean {
+  return Buffer.byteLength(text) <= FIELD_SIZE_MAX;
 }

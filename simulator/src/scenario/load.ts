@@ -4,9 +4,11 @@
 import { createHash, randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
+import { openCertificates } from '@flotilla/sdk/node';
 import { type Alias, type Document, LineCounter, parseDocument, visit } from 'yaml';
 import { readBounded } from '../bounded-file.ts';
 import { imageMistake, keyMistake } from '../firmware/user-files.ts';
+import { applicationMistakes } from '../fleet/application-check.ts';
 import { redact } from '../report/redact.ts';
 import { crossCheck } from './checks.ts';
 import { Draft, type OverrideMistake, type Overrides, overrideFlags } from './draft.ts';
@@ -21,6 +23,7 @@ import {
 } from './mistakes.ts';
 import { normalise } from './normalise.ts';
 import type { Broker, Scenario } from './schema.ts';
+import { readTexts } from './text-values.ts';
 import { copyTree, offsetOf, PathError, type Value } from './tree.ts';
 
 export type { Overrides } from './draft.ts';
@@ -216,6 +219,7 @@ function check(source: Source, overrides: Overrides, environment: LoadEnvironmen
   const draft = new Draft(copyTree(source.tree));
   draft.override(overrides);
   const unknown = draft.interpolate(environment.variables);
+  readTexts(fileSchema, draft.tree);
   const result = fileSchema.safeParse(draft.tree, { error: describeIssue });
   const unknownPaths = new Set(unknown.map(({ path }) => formatPath(path)));
   const wrong = [
@@ -282,6 +286,17 @@ function withTlsFiles(source: Source, draft: Draft, broker: Broker): Broker {
     }
   }
   if (unreadable.length > 0) throw new ScenarioError(inOrder(unreadable));
+  const { ca, certificate, key } = tls as Record<string, string | undefined>;
+  const opened = openCertificates({
+    ...(ca === undefined ? {} : { ca }),
+    ...(certificate === undefined ? {} : { certificate }),
+    ...(key === undefined ? {} : { key }),
+  });
+  if (typeof opened === 'string') {
+    const member = ca === undefined ? 'certificate' : 'ca';
+    const mistake = locate(source, draft, { path: ['broker', member], message: opened });
+    throw new ScenarioError([mistake.line]);
+  }
   return { ...broker, tls: tls as unknown as NonNullable<Broker['tls']> };
 }
 
@@ -337,7 +352,23 @@ function withFiles(source: Source, draft: Draft, scenario: Scenario): Scenario {
     return { ...event, file: absolute(path, event.file, check) };
   });
   if (missing.length > 0) throw new ScenarioError(inOrder(missing));
-  return { ...scenario, fleets, timeline };
+  const whole = { ...scenario, fleets, timeline };
+  const wrong = checkApplications(whole).map((mistake) => locate(source, draft, mistake));
+  if (wrong.length > 0) throw new ScenarioError(inOrder(wrong));
+  return whole;
+}
+
+/** What is wrong with the modules that fleets name; each module is imported once. */
+function checkApplications(scenario: Scenario): Mistake[] {
+  const files = new Set(scenario.fleets.flatMap(({ application }) => application ?? []));
+  return [...files].flatMap((file) => {
+    const fleets = scenario.fleets.filter(({ application }) => application === file);
+    return applicationMistakes(file, scenario, fleets).flatMap((message, index) => {
+      if (message === undefined) return [];
+      const path = ['fleets', scenario.fleets.indexOf(fleets[index]!), 'application'];
+      return [{ path, message }];
+    });
+  });
 }
 
 /** Where the file has the release: the scenario's timeline is in the order of time. */

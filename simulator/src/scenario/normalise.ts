@@ -2,7 +2,8 @@
 
 import { implicitThresholds } from '../metrics/implicit.ts';
 import { parseBrokerUrl } from './broker-url.ts';
-import { PAYLOAD_SIZE_MIN, type ScenarioFile } from './file-schema.ts';
+import { BUFFER_SIZE_DEFAULT, PAYLOAD_SIZE_DEFAULT, type ScenarioFile } from './file-schema.ts';
+import { recordSize } from './message-size.ts';
 import type {
   Broker,
   Fleet,
@@ -74,6 +75,7 @@ function normaliseEvent(
 }
 
 function normaliseFleet(fleet: ScenarioFile['fleets'][number]): Fleet {
+  const payloadSize = fleet.kind === 'plain' ? (fleet.payload ?? PAYLOAD_SIZE_DEFAULT) : 0;
   return {
     name: fleet.name,
     count: fleet.count,
@@ -87,7 +89,7 @@ function normaliseFleet(fleet: ScenarioFile['fleets'][number]): Fleet {
       ...normaliseSampling(sensor),
       model: normaliseModel(sensor),
     })),
-    payloadSize: fleet.kind === 'plain' ? (fleet.payload ?? PAYLOAD_SIZE_MIN) : 0,
+    payloadSize,
     subscribe: fleet.subscribe,
     churnMs: fleet.churn,
     ...(fleet.application === undefined ? {} : { application: fleet.application }),
@@ -95,7 +97,7 @@ function normaliseFleet(fleet: ScenarioFile['fleets'][number]): Fleet {
     sessionExpiryMs: fleet.sessionExpiry,
     protocol: fleet.protocol === 5 ? '5' : fleet.protocol,
     retry: { minMs: fleet.retry.min, maxMs: fleet.retry.max },
-    bufferSize: fleet.buffer,
+    bufferSize: fleet.buffer ?? Math.max(BUFFER_SIZE_DEFAULT, 2 * recordSize(payloadSize)),
     inflight: fleet.inflight,
     ...(fleet.wake === undefined ? {} : { wake: normaliseWake(fleet.wake) }),
     ...(fleet.clock === undefined

@@ -6,7 +6,7 @@ import { show } from './mistakes.ts';
 import { formatCount, formatSize, parseCount, parseSize } from './units.ts';
 
 /** A year: what virtual mode may want to simulate. */
-const DURATION_MS_MAX = 365 * 86_400_000;
+export const DURATION_MS_MAX = 365 * 86_400_000;
 
 interface QuantityForm {
   readonly what: string;

@@ -184,9 +184,6 @@ export function hasFirmware({ fleets }: Scenario): boolean {
 /** Longest run id that `{run}` may stand for; client ids are checked with this length. */
 export const RUN_ID_LENGTH_MAX = 10;
 
-/** Longest client id: MQTT 3.1.1 servers need not take more than 23, all known ones take 64. */
-export const DEVICE_ID_LENGTH_MAX = 64;
-
 /** The client id of a device; `index` counts from 0 within its fleet. */
 export function deviceId(pattern: string, run: string, fleet: string, index: number): string {
   return pattern

@@ -25,10 +25,29 @@ const POWER_CUT_OPERATIONS_MAX = 1_000_000;
 const POLL_MS_MIN = 1000;
 const TRIAL_MS_MIN = 1000;
 
+const versionMistake = (input: unknown) => `expected a version such as 1.2.3, got ${show(input)}`;
+
+/** As MCUboot's header holds it: major and minor up to 255, revision up to 65,535. */
 const version = () =>
-  text().regex(/^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,4})$/, {
-    error: ({ input }) => `expected a version such as 1.2.3, got ${show(input)}`,
-  });
+  z
+    .string({
+      error: ({ input }) =>
+        typeof input === 'number'
+          ? `expected a version such as 1.2.3, got the number ${input}: put versions in quotes, or ` +
+            'YAML reads 1.10 as 1.1'
+          : undefined,
+    })
+    .regex(/^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,4})$/, {
+      error: ({ input }) => versionMistake(input),
+      abort: true,
+    })
+    .refine(
+      (text) => {
+        const [major = 0, minor = 0, revision = 0] = text.split('.').map(Number);
+        return major <= 255 && minor <= 255 && revision <= 65_535;
+      },
+      { error: ({ input }) => `expected at most 255.255.65535, got ${show(input)}` },
+    );
 
 const share = () => z.number().min(0).max(1);
 

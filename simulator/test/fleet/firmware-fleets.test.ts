@@ -3,8 +3,9 @@
 import type { BootReason, Timer } from '@flotilla/sdk';
 import { PowerLoss } from '@flotilla/sdk';
 import { describe, expect, test, vi } from 'vitest';
-import { FirmwareFleets, type FirmwareFleetsWorld } from '../../src/fleet/firmware-fleets.ts';
+import { FirmwareFleets } from '../../src/fleet/firmware-fleets.ts';
 import type { FirmwarePlatform } from '../../src/fleet/firmware-platform.ts';
+import type { ProgramWorld } from '../../src/fleet/program-platform.ts';
 import { Registry } from '../../src/metrics/registry.ts';
 import { scenarioOf } from '../firmware/scenario.ts';
 
@@ -25,6 +26,17 @@ class World {
     platform.drop();
   }
 
+  enter(_: FirmwarePlatform, act: () => void): void {
+    act();
+  }
+
+  /** What the program throws is taken for the user's from now on. */
+  hasApplication = false;
+
+  failed(): boolean {
+    return this.hasApplication;
+  }
+
   createTimer(): Timer {
     return { start: () => undefined, stop: () => undefined };
   }
@@ -41,7 +53,7 @@ function sceneOf(options: Scene) {
   const registry = new Registry(['meters']);
   const world = new World();
   const task = { scenario };
-  const fleets = new FirmwareFleets(task, registry, world as unknown as FirmwareFleetsWorld);
+  const fleets = new FirmwareFleets(task, registry, world as unknown as ProgramWorld);
   const platforms = Array.from({ length: options.count ?? 1 }, (_, index) => {
     return fleets.createPlatform({ deviceIndex: index, localIndex: index, fleet: 0 })!;
   });
@@ -158,6 +170,19 @@ describe('a platform', () => {
         throw new Error('a bug');
       }),
     ).toThrow('a bug');
+  });
+
+  test('of which the program is the user’s takes an exception as its crash', () => {
+    const { fleets, platforms, world } = sceneOf({ firmware: {} });
+    const [platform] = platforms as [FirmwarePlatform];
+    fleets.boot(platform);
+    world.hasApplication = true;
+    platform.guard(() => {
+      throw new Error('the user’s');
+    });
+    expect(world.resets).toEqual(['crash']);
+    fleets.boot(platform);
+    expect(platform.firmware!.bootReason()).toBe('crash');
   });
 
   test('gives its memory back at a reset', () => {

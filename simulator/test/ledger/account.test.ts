@@ -2,7 +2,12 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type DeviceAccount, type FleetAccount, settleDevice } from '../../src/ledger/account.ts';
+import {
+  type DeviceAccount,
+  type FleetAccount,
+  settleCounted,
+  settleDevice,
+} from '../../src/ledger/account.ts';
 import { SequenceSet } from '../../src/ledger/sequence-set.ts';
 
 const PRODUCED_MAX = 30;
@@ -141,5 +146,66 @@ describe('a message', () => {
     settle({ produced: 0 }, true, fleet);
     settle({ produced: 2, pending: [0] }, true, fleet);
     expect(fleet).toEqual({ ...emptyAccount(), lost: 2, unseen: 1, pending: 2 });
+  });
+});
+
+describe('messages of which only the number is known', () => {
+  /** What really became of each, exactly one thing. */
+  const FATES = ['observed', 'lost', 'unseen', 'unobservable', 'dropped', 'volatile', 'pending'];
+
+  test('are settled as those that tell their sequence, where each went one way', () => {
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...FATES), { maxLength: PRODUCED_MAX }), (fates) => {
+        const of = (...names: string[]) =>
+          setOf(fates.flatMap((fate, at) => (names.includes(fate) ? [at] : []))).toRanges();
+        const account: DeviceAccount = {
+          device: 0,
+          produced: fates.length,
+          acknowledged: of('observed', 'unseen', 'unobservable'),
+          dropped: { [CAUSE]: of('dropped') },
+          pending: of('pending'),
+          unwatched: of('unobservable'),
+          volatile: of('volatile'),
+        };
+        const seen = SequenceSet.fromRanges(of('observed'));
+        const exact = emptyAccount();
+        settleDevice(exact, account, seen, true);
+        const counted = emptyAccount();
+        expect(settleCounted(counted, account, seen.count, true)).toBe(0);
+        expect(counted).toEqual(exact);
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  test('add up to what was produced, whatever is claimed, and what is beyond that is a copy', () => {
+    const some = fc.uniqueArray(fc.nat(PRODUCED_MAX + 5));
+    const claims = fc.record({
+      produced: fc.nat(PRODUCED_MAX),
+      acknowledged: some,
+      dropped: some,
+      droppedToo: some,
+      pending: some,
+      unwatched: some,
+    });
+    fc.assert(
+      fc.property(claims, fc.nat(PRODUCED_MAX + 5), fc.boolean(), (device, seen, confirmed) => {
+        const ranges = (sequences: readonly number[]) => setOf(sequences).toRanges();
+        const account = {
+          device: 0,
+          produced: device.produced,
+          acknowledged: ranges(device.acknowledged),
+          dropped: { [CAUSE]: ranges(device.dropped), other: ranges(device.droppedToo) },
+          pending: ranges(device.pending),
+          unwatched: ranges(device.unwatched),
+        };
+        const fleet = emptyAccount();
+        const copies = settleCounted(fleet, account, seen, confirmed);
+        expect(copies).toBe(Math.max(0, seen - device.produced));
+        expect(seen - copies + sum(fleet)).toBe(device.produced);
+        if (!confirmed) expect(fleet.unseen).toBe(0);
+      }),
+      { numRuns: 300 },
+    );
   });
 });

@@ -3,7 +3,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DevicePlaces } from '../../src/fleet/device-places.ts';
-import { FanOutPlan, PAIR_COUNT_MAX } from '../../src/ledger/fan-out-plan.ts';
+import { FanOutPlan, PAIR_COUNT_MAX, planWarnings } from '../../src/ledger/fan-out-plan.ts';
 import { ReceivedCounts } from '../../src/ledger/received-counts.ts';
 import { SequenceBits } from '../../src/ledger/sequence-bits.ts';
 import { SequenceSet, unionCount } from '../../src/ledger/sequence-set.ts';
@@ -106,6 +106,23 @@ describe('a plan', () => {
     const { audiences, tooLarge } = new FanOutPlan(scenario, 'r1');
     expect(audiences.map(({ fleet }) => fleet)).toEqual([1]);
     expect(tooLarge).toEqual(['w']);
+  });
+});
+
+describe('a plan without messages that can be told apart', () => {
+  test('leaves out who sends them, and names the fleet where somebody asks for them', () => {
+    const scenario = scenarioOf('anonymous', [
+      '{ name: tiny, kind: plain, count: 2, rate: 1, payload: 7B }',
+      '{ name: idle, kind: plain, count: 1, rate: 1, payload: 0B }',
+      '{ name: a, kind: plain, count: 1, rate: 1, payload: 8B }',
+      "{ name: v, kind: plain, count: 1, subscribe: ['devices/{run}-tiny-1/#', 'devices/{run}-a-0/#'] }",
+    ]);
+    const plan = new FanOutPlan(scenario, 'r1');
+    expect(plan.audiences.map(({ publishers }) => publishers)).toEqual([[3]]);
+    expect(plan.anonymous).toEqual(['tiny']);
+    expect(planWarnings(plan)).toEqual([
+      expect.stringMatching(/^tiny: messages of less than 8 B cannot be told apart/),
+    ]);
   });
 });
 

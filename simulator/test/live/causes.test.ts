@@ -66,7 +66,12 @@ describe.skipIf(!hasMosquitto('causes of drops and failed connects'))('the summa
   });
 
   test.concurrent('what no buffer held while the link was down', async () => {
-    const fleet = { ...DEVICE, buffer: '1KB', interval: '50ms', retry: { max: '200ms' } };
+    const fleet = {
+      ...DEVICE,
+      buffer: '1KB',
+      interval: '50ms',
+      retry: { min: '20ms', max: '200ms' },
+    };
     const outage = { at: '500ms', outage: { for: '1800ms' } };
     const { ledger, performance } = await summaryOf('outage', '', fleet, [outage]);
     expect(ledger.droppedBy['buffer full while offline']).toBeGreaterThan(10);
@@ -80,7 +85,7 @@ describe.skipIf(!hasMosquitto('causes of drops and failed connects'))('the summa
     // The observer is one of them.
     const { metrics, performance } = await summaryOf('full', 'max_connections 4', {
       ...DEVICE,
-      retry: { max: '500ms' },
+      retry: { min: '50ms', max: '500ms' },
     });
     expect(sum(performance.failedConnects)).toBeGreaterThan(2);
     expect(metrics.connect_failures).toMatchObject({ value: sum(performance.failedConnects) });

@@ -70,21 +70,6 @@ describe('a run', () => {
     );
   });
 
-  test.concurrent('whose application throws later says what', async () => {
-    const file = application(
-      'thrower',
-      `let count = 0;
-      export const sensors = [{ name: 'fuse', read: () => 1 }];
-      export function start(device, platform) {
-        const target = { onTimer() { throw new Error('the fuse blew'); } };
-        count += 1;
-        if (count === 3) platform.createTimer(target).start(300);
-      }`,
-    );
-    const error = await failureOf(loaded('throwing', [`application: '${file}'`]));
-    expect(error.message).toMatch(/^worker [01] of 2 died: .*the fuse blew/);
-  });
-
   test.concurrent('whose application ends its process says so', async () => {
     const file = application('quitter', 'export function start() { process.exit(3); }');
     const error = await failureOf(loaded('quitting', [`application: '${file}'`]));

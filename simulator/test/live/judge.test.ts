@@ -33,6 +33,14 @@ describe('a run', () => {
   });
 });
 
+describe('a run whose worker hangs', () => {
+  test('is not judged, whatever its observer saw', () => {
+    const hang = 'worker 0 of 2 hangs';
+    expect(judge({ ...BLIND, hang })).toEqual({ ok: false, reason: hang });
+    expect(judge({ ...BLIND, blindness: undefined, hang })).toEqual({ ok: false, reason: hang });
+  });
+});
+
 describe('warnings', () => {
   const health = {
     delayMedMs: 1,

@@ -136,8 +136,8 @@ describe('the summary in a terminal', () => {
     registry.counter('messages_pending', 0).add(5);
     registry.counter('messages_duplicated', 0).add(1);
     const snapshot = registry.snapshot();
-    const droppedBy = { 'Not authorized': 1, 'buffer full': 2 };
-    const text = renderSummary(buildSummary({ ...outcome(0, []), snapshot, droppedBy }), PLAIN);
+    const drops = [{ fleet: 'a', causes: { 'Not authorized': 1, 'buffer full': 2 } }];
+    const text = renderSummary(buildSummary({ ...outcome(0, []), snapshot, drops }), PLAIN);
     expect(text).toContain(`
       produced      2,000,000  put into their buffers by the devices
     = observed      1,999,900  received from the broker by an independent subscriber
@@ -166,7 +166,7 @@ describe('the summary in a terminal', () => {
       buildSummary({
         ...rest,
         snapshot: registry.snapshot(),
-        droppedBy: { 'buffer full': 2 },
+        drops: [{ fleet: 'a', causes: { 'buffer full': 2 } }],
         performance: { ...performance, failedConnects },
       }),
       PLAIN,

@@ -1,7 +1,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are texts of scenario files.
 
 import { createHash } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -59,7 +59,7 @@ broker:
   password: secret
   ca: "-----BEGIN CERTIFICATE-----"
   verify: false
-topics: t/{topic}/d/{id}
+topics: t/{id}/d/{topic}
 fleets:
   - name: a-1
     count: 1.5k
@@ -98,7 +98,7 @@ thresholds:
         password: 'secret',
         tls: { ca: '-----BEGIN CERTIFICATE-----', verify: false },
       },
-      topics: 't/{topic}/d/{id}',
+      topics: 't/{id}/d/{topic}',
       connect: { inFlight: 10, rate: 2.5, timeoutMs: 3_000 },
       rampMs: 10_000,
       durationMs: 60_000,
@@ -155,20 +155,19 @@ thresholds:
   });
 
   it('reads PEM files beside the scenario, or where a flag was typed', () => {
-    writeFileSync(join(directory, 'ca.pem'), 'the authority');
-    writeFileSync(join(directory, 'key.pem'), 'the key');
-    const text = `${GOOD}broker: { url: mqtts://h, ca: ca.pem, certificate: ca.pem, key: key.pem }\n`;
+    const pem = (name: string) =>
+      readFileSync(new URL(`../live/fixtures/${name}.pem`, import.meta.url), 'utf8');
+    const [ca, certificate, key] = [pem('ca'), pem('client'), pem('client.key')];
+    writeFileSync(join(directory, 'ca.pem'), ca);
+    writeFileSync(join(directory, 'own.pem'), certificate);
+    writeFileSync(join(directory, 'key.pem'), key);
+    const text = `${GOOD}broker: { url: mqtts://h, ca: ca.pem, certificate: own.pem, key: key.pem }\n`;
     const { scenario, secrets } = load(text);
-    expect(scenario.broker?.tls).toEqual({
-      ca: 'the authority',
-      certificate: 'the authority',
-      key: 'the key',
-      verify: true,
-    });
-    expect(secrets).toEqual(['the key']);
-    const typed = relative(process.cwd(), join(directory, 'key.pem'));
+    expect(scenario.broker?.tls).toEqual({ ca, certificate, key, verify: true });
+    expect(secrets).toEqual([key]);
+    const typed = relative(process.cwd(), join(directory, 'own.pem'));
     const flags = { set: [`broker.ca=${typed}`] };
-    expect(load(text, flags).scenario.broker?.tls?.ca).toBe('the key');
+    expect(load(text, flags).scenario.broker?.tls?.ca).toBe(certificate);
     expect(mistakes(text, { set: ['broker.ca=ca.pem'] })).toEqual([
       '--set: broker.ca: cannot read "ca.pem": no such file',
     ]);
@@ -305,7 +304,7 @@ fleets:
   - { name: b, count: 1, interval: 1s, rate: 5, kind: plain }
   - { name: c, count: 1, interval: 1s, kind: plain, sensors: [{ name: x, model: constant, value: 1 }] }
   - { name: d, count: 1, interval: 1s, payload: 1KB, sensors: [{ name: x, model: constant, value: 1 }] }
-  - { name: e, count: 1, kind: plain, interval: 1s, payload: 64B }
+  - { name: e, count: 1, kind: plain, interval: 1s, payload: 1025KB, clock: { skew: 1s } }
 duration: 20s
 `;
     expect(mistakes(text)).toEqual([
@@ -313,7 +312,8 @@ duration: 20s
       'f:4:46: fleets[1].rate: give interval or rate, not both',
       'f:5:62: fleets[2].sensors: are of devices: a plain client has none',
       'f:6:49: fleets[3].payload: is of plain clients (kind: plain)',
-      'f:7:62: fleets[4].payload: expected at least 128B, got "64B"',
+      'f:7:62: fleets[4].payload: expected at most 1MB, got "1025KB"',
+      'f:7:77: fleets[4].clock: is of devices: a plain client tells no time',
     ]);
   });
 
@@ -358,12 +358,12 @@ duration: 20s
       'f:1:7: name: expected lower-case letters, digits and single hyphens, got "Tele_metry"',
       'f:2:7: seed: expected a whole number from 0 to 4294967295, got -1',
       'f:3:8: start: expected a time such as 2026-01-01T00:00:00Z, got "yesterday"',
-      'f:4:9: topics: expected a topic with {id} and {topic} and without + and #, got "devices/{id}"',
+      'f:4:9: topics: expected a topic with {id}, which fills a level, and then {topic}, each once, and without + and #, got "devices/{id}"',
       'f:6:5: fleets[0]: does nothing: give it an interval, a rate, subscribe or an application',
       'f:7:12: fleets[0].count: expected a count such as 500, 10k or 1M, got "many"',
       'f:9:16: fleets[0].keepAlive: expected a multiple of 1s, got "1500ms"',
       'f:10:5: fleets[0].qoss: unknown member; did you mean "qos"?',
-      'f:11:9: fleets[0].id: expected an id pattern of letters, digits and . _ : - with {index} once, {run} and {fleet} if wanted, got "dev"',
+      'f:11:9: fleets[0].id: expected an id pattern of letters, digits and . _ : - that begins with a letter or digit, with {index} once, {run} and {fleet} if wanted, got "dev"',
       'f:12:11: fleets[1].name: another fleet is named "a" already',
       'f:13:12: fleets[1].count: expected at least 1, got 0',
       'f:14:15: fleets[1].interval: expected a duration such as 250ms, 90s, 5m, 1h or 7d, got 5',

@@ -5,6 +5,7 @@ import { NodePlatform } from '../../../ports/node/platform.ts';
 import { StreamBuffers } from '../../../ports/node/stream.ts';
 
 const SLAB_SIZE = 1 << 20;
+const POOLED_SIZE_MAX = 16384;
 
 function memory(packetSizeMax = 4096): NodeMemory {
   return new NodeMemory(new StreamBuffers(packetSizeMax));
@@ -21,9 +22,9 @@ function overlap(left: Uint8Array, right: Uint8Array): boolean {
 
 describe('device memory', () => {
   test('is zeroed, of the size asked for, and of one owner until it is released', () => {
-    // Few sizes, so that released views come back; beyond a slab and beyond a quarter of it.
+    // Few sizes, so that released views come back; beyond a slab and beyond what shares one.
     const size = fc.oneof(
-      fc.constantFrom(0, 1, 100, 4352, SLAB_SIZE / 4, SLAB_SIZE / 4 + 1, SLAB_SIZE + 1),
+      fc.constantFrom(0, 1, 100, 4352, POOLED_SIZE_MAX, POOLED_SIZE_MAX + 1, SLAB_SIZE + 1),
       fc.nat(300_000),
     );
     const step = fc.record({ size, release: fc.boolean(), pick: fc.nat() });
@@ -58,6 +59,14 @@ describe('device memory', () => {
     expect(given.allocate(100)).not.toBe(first);
     expect(given.allocate(4352)).toBe(first);
     expect(given.allocate(4352)).not.toBe(second);
+  });
+
+  test('of a large packet goes when it is released, whatever sizes come', () => {
+    const given = memory();
+    const size = POOLED_SIZE_MAX + 1;
+    const first = given.allocate(size);
+    given.release(first);
+    expect(given.allocate(size)).not.toBe(first);
   });
 
   test('of many devices shares slabs', () => {
