@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 /**
  * What takes this long hangs: bounds are for that alone. On two cores that a score of other
@@ -9,6 +9,8 @@ const HANG_MS = 900_000;
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts', '*/test/**/*.test.ts'],
+    // Whole runs on real brokers, which take minutes: npm run test:live.
+    exclude: [...configDefaults.exclude, '**/*.live.test.ts'],
     testTimeout: HANG_MS,
     hookTimeout: HANG_MS,
     teardownTimeout: HANG_MS,

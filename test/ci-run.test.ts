@@ -19,6 +19,13 @@ const COUNTS: Readonly<Record<string, object>> = {
     numTodoTests: 0,
     testResults: [],
   },
+  live: {
+    numPassedTests: 1,
+    numFailedTests: 0,
+    numPendingTests: 0,
+    numTodoTests: 0,
+    testResults: [],
+  },
   check: { passed: 1, failed: 0, skipped: 0 },
   install: { passed: 1, failed: 0, skipped: 0 },
   scenarios: { passed: 1, failed: 0, skipped: 0 },
@@ -77,48 +84,48 @@ const ofTests = (changes: object, code = 0) => counted({ ...COUNTS.tests, ...cha
 const failedFile = { status: 'failed', assertionResults: [] };
 
 test('all stages pass', () => {
-  expect(run({})).toEqual([0, '6 passed, 0 failed']);
+  expect(run({})).toEqual([0, '7 passed, 0 failed']);
 });
 
 test.each<[name: string, endings: Endings, last: string]>([
-  ['a test fails', { tests: ofTests({ numFailedTests: 2 }, 1) }, '6 passed, 2 failed'],
-  ['a test is skipped', { tests: ofTests({ numPendingTests: 1 }) }, '6 passed, 1 failed'],
-  ['a test is to do', { tests: ofTests({ numTodoTests: 1 }) }, '6 passed, 1 failed'],
+  ['a test fails', { tests: ofTests({ numFailedTests: 2 }, 1) }, '7 passed, 2 failed'],
+  ['a test is skipped', { tests: ofTests({ numPendingTests: 1 }) }, '7 passed, 1 failed'],
+  ['a test is to do', { tests: ofTests({ numTodoTests: 1 }) }, '7 passed, 1 failed'],
   [
     'a file of tests does not load',
     { tests: ofTests({ testResults: [failedFile] }, 1) },
-    '6 passed, 1 failed',
+    '7 passed, 1 failed',
   ],
-  ['something fails outside of every test', { tests: ofTests({}, 1) }, '6 passed, 1 failed'],
-  ['no test runs', { tests: ofTests({ numPassedTests: 0 }) }, '3 passed, 1 failed'],
+  ['something fails outside of every test', { tests: ofTests({}, 1) }, '7 passed, 1 failed'],
+  ['no test runs', { tests: ofTests({ numPassedTests: 0 }) }, '4 passed, 1 failed'],
   [
     'a check fails',
     { check: counted({ passed: 3, failed: 1, skipped: 0 }, 1) },
-    '8 passed, 1 failed',
+    '9 passed, 1 failed',
   ],
   [
     'a scenario is skipped',
     { scenarios: counted({ passed: 1, failed: 0, skipped: 2 }) },
-    '6 passed, 2 failed',
+    '7 passed, 2 failed',
   ],
-  ['a stage ends before its counts', { install: { code: 1 } }, '5 passed, 1 failed'],
-  ['a stage leaves no counts', { install: { code: 0 } }, '5 passed, 1 failed'],
+  ['a stage ends before its counts', { install: { code: 1 } }, '6 passed, 1 failed'],
+  ['a stage leaves no counts', { install: { code: 0 } }, '6 passed, 1 failed'],
   [
     'a stage is cut off in its counts',
     { check: { code: 1, counts: '{"pas' } },
-    '5 passed, 1 failed',
+    '6 passed, 1 failed',
   ],
-  ['a stage writes something else', { check: { code: 0, counts: '{}' } }, '5 passed, 1 failed'],
-  ['the tests write something else', { tests: { code: 0, counts: '{}' } }, '3 passed, 1 failed'],
+  ['a stage writes something else', { check: { code: 0, counts: '{}' } }, '6 passed, 1 failed'],
+  ['the tests write something else', { tests: { code: 0, counts: '{}' } }, '4 passed, 1 failed'],
   [
     'a stage runs nothing',
     { scenarios: counted({ passed: 0, failed: 0, skipped: 0 }) },
-    '5 passed, 1 failed',
+    '6 passed, 1 failed',
   ],
   [
     'all of them crash',
     { tests: { code: 1 }, check: { code: 1 }, install: { code: 1 }, scenarios: { code: 1 } },
-    '0 passed, 4 failed',
+    '1 passed, 4 failed',
   ],
 ])('%s', (_name, endings, last) => {
   expect(run(endings)).toEqual([1, last]);
