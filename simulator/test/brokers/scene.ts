@@ -11,6 +11,8 @@ import { Wire } from './wire.ts';
 /** What takes this long hangs, also where all tests share two cores with others. */
 const HANG_MS = 300_000;
 const POLL_MS = 5;
+/** Of a device: what it samples until it is connected, however late that is. */
+const BUFFER_SIZE = 65_536;
 
 let sceneCount = 0;
 
@@ -137,6 +139,7 @@ export class Scene {
       sensors: [{ name: 'temperature', unit: 'Cel', read: () => 21.5 }],
       intervalMs: 100,
       connectMsMax: CONNECT_MS_MAX,
+      bufferSize: BUFFER_SIZE,
       retryMsMin: 20,
       retryMsMax: 100,
       ...options,

@@ -161,6 +161,8 @@ function checkTakeover({ traits, version, play }: Subject): void {
       first.staysAway = true;
       const second = scene.client({ protocol: version, port: scene.brokerPort });
       await until('the second is connected', () => second.isConnected);
+      // NATS closes a connection for whose id it has another in work; the next one is taken.
+      const attempts = second.disconnectReasons.length;
       await until('the first is gone', () => !first.isConnected);
       await until('the broker closed', () => wire.isIdle);
       await peer.publish(topic, 'marker');
@@ -169,7 +171,7 @@ function checkTakeover({ traits, version, play }: Subject): void {
         traits.willAtTakeover.includes(version) ? ['gone', 'marker'] : ['marker'],
       );
       expect(second.isConnected).toBe(true);
-      expect(second.disconnectReasons).toEqual([]);
+      expect(second.disconnectReasons.slice(attempts)).toEqual([]);
     }),
   );
 }

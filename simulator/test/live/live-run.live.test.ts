@@ -1,6 +1,8 @@
 // Whole runs against mosquitto, small: every message is accounted for, and a second subscriber
 // that shares no code with ours agrees.
 
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { beginPack } from '@flotilla/sdk/codec/senml';
 import { afterAll, describe, test } from 'vitest';
 import { LiveRun } from '../../src/live/live-run.ts';
@@ -14,19 +16,44 @@ import { type Delivery, Subscriber } from '../support/subscriber.ts';
 
 const brokers: Mosquitto[] = [];
 const subscribers: Subscriber[] = [];
+const proxies: Server[] = [];
+/** Longer than a run waits for the reports after its end. */
+const CONNACK_MS = 2000;
 
 afterAll(async () => {
   for (const subscriber of subscribers) await subscriber.close();
   for (const broker of brokers) await broker.stop();
+  for (const proxy of proxies) proxy.close();
 });
 
 /** A broker of its own, with somebody who listens beside the observer. */
 async function serve(): Promise<{ broker: Mosquitto; subscriber: Subscriber }> {
-  const broker = await startMosquitto();
+  // It would drop what a subscriber of a busy machine does not read in time.
+  const broker = await startMosquitto({ config: 'max_queued_messages 0' });
   brokers.push(broker);
   const subscriber = await Subscriber.open(broker.url);
   subscribers.push(subscriber);
   return { broker, subscriber };
+}
+
+/** The URL of a way to the broker on which all but the observer wait for their CONNACK. */
+async function slowToDevices(port: number): Promise<string> {
+  const proxy = createServer((near) => {
+    const far = connect({ host: '127.0.0.1', port });
+    for (const socket of [near, far]) socket.on('error', () => undefined);
+    near.once('data', (greeting: Buffer) => {
+      const waitMs = greeting.includes('-observer') ? 0 : CONNACK_MS;
+      near.pause();
+      setTimeout(() => {
+        far.write(greeting);
+        near.pipe(far).pipe(near);
+      }, waitMs);
+    });
+  });
+  proxies.push(proxy);
+  proxy.listen(0, '127.0.0.1');
+  await once(proxy, 'listening');
+  return `mqtt://127.0.0.1:${(proxy.address() as AddressInfo).port}`;
 }
 
 type Progress = (snapshot: Snapshot) => void;
@@ -136,8 +163,8 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
         name: 'outage',
         broker: broker.url,
         fleet: ['qos: 0', 'retry: { min: 50ms, max: 300ms }'],
-        duration: '4s',
-        more: ['timeline:', '  - { at: 2s, outage: { for: 500ms } }'],
+        duration: '5s',
+        more: ['timeline:', '  - { at: 2s, outage: { for: 2s } }'],
       }),
     );
     expect(ledger.balanced).toBe(true);
@@ -148,8 +175,8 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
     expect(countOf(metrics, 'reconnects')).toBeGreaterThan(0);
     expect(countOf(metrics, 'reconnects')).toBeLessThanOrEqual(50);
     expect(countOf(metrics, 'devices_connected')).toBe(50);
-    // Nothing but what was on its way is lost: what was sampled meanwhile waited.
-    expect(ledger.lost).toBeLessThanOrEqual(50);
+    // Nothing but what was on its way is lost: what was sampled meanwhile, four times as much, waited.
+    expect(ledger.lost).toBeLessThan(50 * 3);
   });
 
   test.concurrent('against a broker that is killed and comes back loses nothing', async ({
@@ -159,7 +186,8 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
     const loaded = loadedScenario({
       name: 'killed',
       broker: broker.url,
-      fleet: ['retry: { min: 100ms, max: 500ms }'],
+      // Room for what is sampled until the broker is back, however long that takes.
+      fleet: ['retry: { min: 100ms, max: 500ms }', 'buffer: 64KB'],
       duration: '1h',
       more: [endWhen('reconnects: count >= 50')],
     });
@@ -200,6 +228,18 @@ describe.skipIf(!hasMosquitto('live runs'))('a run', () => {
     expect(abortedBy).toBe('messages_produced: count < 10');
     expect(ledger).toMatchObject({ balanced: true, pending: 0, lost: 0, unseen: 0 });
     expect(ledger.observed).toBe(ledger.produced);
+  });
+
+  test.concurrent('that is over before its devices are connected waits for them', async ({
+    expect,
+  }) => {
+    const { broker } = await serve();
+    const url = await slowToDevices(broker.port);
+    const { ledger, metrics } = await execute(
+      loadedScenario({ name: 'brief', broker: url, count: 5, duration: '1ms' }),
+    );
+    expect(countOf(metrics, 'devices_connected')).toBeGreaterThan(0);
+    expect(ledger).toMatchObject({ balanced: true, observed: ledger.produced });
   });
 
   test.concurrent('has the same ids and values with one worker and with two', async ({

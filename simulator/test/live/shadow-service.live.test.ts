@@ -229,12 +229,14 @@ describe.skipIf(!hasMosquitto('shadow service'))('with mosquitto', () => {
     await client.ask('update', { state: { desired: { a: 1 } } });
     await broker.restart();
     const again = await openClient(broker.url, 'd3');
+    // At QoS 1 the answer of before may come again.
+    const answers = () => again.answers.filter(({ name }) => name.startsWith('get/'));
     // The service may subscribe after the first of these.
-    while (again.answers.length === 0) {
+    while (answers().length === 0) {
       await again.send('get');
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    expect(again.answers[0]).toMatchObject({ name: 'get/accepted', document: { version: 1 } });
+    expect(answers()[0]).toMatchObject({ name: 'get/accepted', document: { version: 1 } });
   });
 
   test('a group of services with one store answers each request once', async () => {

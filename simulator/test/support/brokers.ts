@@ -252,7 +252,8 @@ async function startRabbitmq(): Promise<Broker> {
   };
   const program = findRabbitmq() ?? 'rabbitmq-server';
   const server = new Server(
-    spawn(program, [], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] }),
+    // Where it leaves what it says of a crash.
+    spawn(program, [], { cwd: folder, env: environment, stdio: ['ignore', 'pipe', 'pipe'] }),
   );
   return server.toBroker(
     new RegExp(`MQTT TCP listener on \\S+:(${port})[\\s\\S]*complete`),
