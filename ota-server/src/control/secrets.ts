@@ -66,9 +66,9 @@ export class Secrets {
   }
 }
 
-/** A key that nobody guesses, as text. */
+/** A key that nobody guesses, as text: in hex, as a dash at its begin would make it an option. */
 export function randomKey(): string {
-  return randomBytes(KEY_SIZE).toString('base64url');
+  return randomBytes(KEY_SIZE).toString('hex');
 }
 
 function isSameText(a: string, b: string): boolean {
