@@ -66,7 +66,7 @@ export class Secrets {
   }
 }
 
-/** A key that nobody guesses, as text: in hex, as a dash at its begin would make it an option. */
+/** A key that nobody guesses, as text: in hex, as one that begins with a dash would be taken for an option. */
 export function randomKey(): string {
   return randomBytes(KEY_SIZE).toString('hex');
 }
